@@ -1,0 +1,55 @@
+"""What a recurrence is: a value, a NamedTuple of pure functions.
+
+Adding a cell is adding one file that ends in one ``Cell(...)``. The functions are called in the order
+``init``, ``prepare``, ``project``, then ``step`` once per time step, and ``output`` on what comes out.
+
+D input features, H hidden features, T time, ``*B`` zero or more batch axes.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+State = Any  # a NamedTuple of arrays (*B, ·); the cell's own
+Params = Any  # a NamedTuple of arrays; the cell's own
+Gates = Any  # a NamedTuple of arrays (*B, H) to look at
+Dot = Callable[[Array, Array], Array]
+
+
+def identity(value):
+    """Return ``value``: the default for the parts of a cell that do nothing."""
+    return value
+
+
+class Cell(NamedTuple):
+    """One recurrence.
+
+    Attributes:
+        name: what error messages and ``--model.cell`` call it.
+        init: ``(key, in_features, features, dtype=float32) -> params``.
+        initial_state: ``(params, batch_shape, dtype) -> state``, where a sequence starts: zeros.
+        project: ``(weights, xs) -> drive``: all that does not depend on the state, for all of
+            time in one product. ``xs`` (*B, T, D) to a pytree of (*B, T, ·). Axes before the last are
+            all treated alike, so time may stand anywhere among them.
+        step: ``(weights, state, drive, dot, context) -> (state, gates)``: one step. Every product
+            with a weight matrix goes through ``dot(vector, matrix)``, where ``matrix`` is a leaf of
+            ``weights`` as it stands (slice and stack in ``prepare``): this is what lets the fused
+            gradient do those products for all of time at once.
+        output: ``state -> y`` (*B, H): what the next layer sees.
+        prepare: ``params -> weights``, once before time: folded scales, packed gates.
+    """
+
+    name: str
+    init: Callable[..., Params]
+    initial_state: Callable[..., State]
+    project: Callable[[Any, Any], Any]
+    step: Callable[..., tuple[State, Gates]]
+    output: Callable[[State], Array]
+    prepare: Callable[[Params], Any] = identity
+
+
+def zeros(batch_shape: tuple[int, ...], features: int, dtype) -> Array:
+    """The usual start of a state: zeros (*B, features)."""
+    return jnp.zeros((*batch_shape, features), dtype)

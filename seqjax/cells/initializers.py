@@ -1,0 +1,59 @@
+"""Initial weights: Glorot for inputs, orthogonal or identity for recurrences, constants for biases.
+
+Every initialiser is ``(key, shape, dtype) -> array``, as in :mod:`jax.nn.initializers`, from which most
+of them come. A kernel that holds several gates side by side is initialised gate by gate: the fan of
+one gate is what the formulas mean.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+Initializer = Callable[..., Array]
+
+glorot: Initializer = jax.nn.initializers.glorot_uniform()
+orthogonal: Initializer = jax.nn.initializers.orthogonal()
+
+
+def identity(key: Array, shape: tuple[int, int], dtype=jnp.float32) -> Array:
+    """The identity matrix: at first the state just persists.
+
+    Source:
+        Le, Jaitly & Hinton (2015), A Simple Way to Initialize Recurrent Networks of Rectified Linear Units.
+    """
+    return jnp.eye(*shape, dtype=dtype)
+
+
+def gatewise(initializer: Initializer, key: Array, gates: int, shape: tuple[int, int], dtype=jnp.float32) -> Array:
+    """Initialise ``gates`` kernels of one ``shape`` (D, H) and lay them side by side: (D, gates·H).
+
+    Example:
+        >>> gatewise(identity, jax.random.key(0), 2, (2, 2)).tolist()
+        [[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0]]
+    """
+    keys = jax.random.split(key, gates)
+    return jnp.concatenate([initializer(k, shape, dtype) for k in keys], axis=-1)
+
+
+def gate_bias(gates: int, features: int, index: int, value: float, dtype=jnp.float32) -> Array:
+    """Zeros (gates·H,), but ``value`` for the gate at ``index``: a forget gate that starts open.
+
+    Source:
+        Gers, Schmidhuber & Cummins (2000); Jozefowicz, Zaremba & Sutskever (2015) for the value 1.
+
+    Example:
+        >>> gate_bias(3, 2, index=1, value=1.0).tolist()
+        [0.0, 0.0, 1.0, 1.0, 0.0, 0.0]
+    """
+    return jnp.zeros((gates, features), dtype).at[index].set(value).reshape(-1)
+
+
+def chrono(key: Array, features: int, longest: float, dtype=jnp.float32) -> Array:
+    """Forget biases log(u), u uniform in [1, longest − 1]: memories of 1 to ``longest`` steps, (H,).
+
+    Source:
+        Tallec & Ollivier (2018), Can Recurrent Neural Networks Warp Time?, section 2.
+    """
+    return jnp.log(jax.random.uniform(key, (features,), dtype, minval=1.0, maxval=max(longest - 1.0, 2.0)))

@@ -1,0 +1,154 @@
+"""Run a cell along time.
+
+D input features, H hidden features, T time, ``*B`` zero or more batch axes.
+"""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from seqjax.cells.contract import Cell, State
+from seqjax.cells.fused import run_fused
+from seqjax.cells.remat import run_in_chunks
+from seqjax.cells.scan import Moment, run_scan
+from seqjax.checks import InputError, check_choice, check_mask, check_shape
+
+Method = Literal["auto", "scan", "fused"]
+Remat = Literal["none", "chunk"]
+METHODS = {"scan": run_scan, "fused": run_fused}
+
+
+def unroll(
+    cell: Cell,
+    params,
+    xs,
+    *,
+    state: State | None = None,
+    initial: State | None = None,
+    mask: Array | None = None,
+    reset: Array | None = None,
+    reverse: bool = False,
+    context=None,
+    method: Method = "auto",
+    remat: Remat = "none",
+) -> tuple[State, Array]:
+    """Run ``cell`` over ``xs`` and return the final state and the outputs.
+
+    A masked step keeps its state, emits zeros, and never sees its input, so left padding, right padding
+    and holes all work, whatever they contain; the final state is that of the last real step. ``reverse=True``
+    reads right to left and leaves outputs in input order: nothing needs flipping.
+
+    Args:
+        cell: which recurrence, e.g. ``cells.LSTM``.
+        params: what ``cell.init`` gave.
+        xs: (*B, T, D), or a pytree of (*B, T, ·) for cells with several inputs.
+        state: where this run starts, leaves (*B, ·): a state carried over from earlier.
+        initial: where a ``reset`` returns to, and where the run starts when ``state`` is None; leaves
+            (*B, ·). Default: ``cell.initial_state``.
+        mask: (*B, T) boolean, True on real steps. Default: all real.
+        reset: (*B, T) boolean, True on the first step of a new document, masked or not. Forward, the
+            state returns to ``initial`` before that step; in reverse, before the step to its left.
+        reverse: read from the last step to the first.
+        context: a pytree that is constant over time and differentiated, e.g. an encoder's memory.
+        method: ``"scan"`` is ``lax.scan`` with autodiff, on which forward mode works too; ``"fused"``
+            has the gradient of :mod:`seqjax.cells.fused`; ``"auto"`` picks, see :func:`choose_method`.
+        remat: ``"chunk"`` keeps √T states and recomputes the rest: less memory, about a third more work.
+
+    Returns:
+        ``(final_state, ys)``: leaves (*B, ·), and ``ys`` (*B, T, H), zero where masked.
+
+    Raises:
+        InputError: a shape, a type or a name is wrong.
+
+    Example:
+        >>> from seqjax import cells
+        >>> params = cells.LSTM.init(jax.random.key(0), 3, 4)
+        >>> xs = jnp.ones((2, 5, 3))                               # B=2, T=5, D=3
+        >>> mask = jnp.arange(5) < jnp.array([[5], [2]])           # the second row has 2 real steps
+        >>> state, ys = unroll(cells.LSTM, params, xs, mask=mask)
+        >>> ys.shape, bool(jnp.allclose(state.hidden[1], ys[1, 1])), float(abs(ys[1, 2:]).max())
+        ((2, 5, 4), True, 0.0)
+    """
+    check_choice("unroll", "method", method, ["auto", *METHODS])
+    check_choice("unroll", "remat", remat, ["none", "chunk"])
+    batch_shape, time = check_inputs(xs, mask, reset)
+    if method == "auto":
+        method, _ = choose_method(cell)
+    if mask is not None:
+        xs = jax.tree.map(lambda leaf: jnp.where(mask[..., None], leaf, jnp.zeros_like(leaf)), xs)
+
+    dtype = jnp.result_type(*jax.tree.leaves((params, xs)))
+    initial = broadcast_state(cell, params, initial, batch_shape, dtype, "initial")
+    start = initial if state is None else broadcast_state(cell, params, state, batch_shape, dtype, "state")
+    if time == 0:
+        return start, jnp.zeros((*batch_shape, 0, jax.eval_shape(cell.output, start).shape[-1]), dtype)
+
+    weights = cell.prepare(params)
+    inputs = (xs, mask, reset if reset is None or not reverse else _towards_the_left(reset))
+    inputs = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, len(batch_shape), 0), inputs)
+
+    def run(inputs, state):
+        xs, mask, reset = inputs
+        moments = Moment(cell.project(weights, xs), mask, reset)
+        final, states = METHODS[method](cell, weights, moments, state, initial, context, reverse)
+        return final, cell.output(states)
+
+    final, ys = run(inputs, start) if remat == "none" else run_in_chunks(run, inputs, start, time, reverse)
+    ys = jnp.moveaxis(ys, 0, len(batch_shape))
+    return final, ys if mask is None else jnp.where(mask[..., None], ys, jnp.zeros_like(ys))
+
+
+def choose_method(cell: Cell) -> tuple[Literal["scan", "fused"], str]:
+    """What ``method="auto"`` takes for ``cell``, and why.
+
+    Example:
+        >>> from seqjax import cells
+        >>> print(*choose_method(cells.LSTM), sep=": ")
+        fused: its reverse-mode gradient is the scan's, in fewer products; take "scan" for forward mode (jax.jvp)
+    """
+    return "fused", 'its reverse-mode gradient is the scan\'s, in fewer products; take "scan" for forward mode (jax.jvp)'
+
+
+def check_inputs(xs, mask, reset) -> tuple[tuple[int, ...], int]:
+    """Refuse inputs that do not fit together; return the batch shape and T."""
+    leaves = jax.tree.leaves(xs)
+    if not leaves or any(np.ndim(leaf) < 2 for leaf in leaves):
+        shapes = [np.shape(leaf) for leaf in leaves]
+        raise InputError(
+            f"unroll: `xs` should be (*B, T, D), features last, but it is {shapes[0] if len(shapes) == 1 else shapes}. "
+            "One number a step is (T, 1): try `xs[..., None]`."
+        )
+    *batch_shape, time, _ = leaves[0].shape
+    for leaf in leaves[1:]:
+        check_shape("unroll", "xs", leaf, "(*B, T, ·), all leaves alike,", (*batch_shape, time, None))
+    for name, flags in (("mask", mask), ("reset", reset)):
+        if flags is not None:
+            check_mask("unroll", name, flags, "(*B, T)", (*batch_shape, time))
+    return tuple(batch_shape), time
+
+
+def broadcast_state(cell: Cell, params, state, batch_shape: tuple[int, ...], dtype, name: str) -> State:
+    """``state``, or the cell's own start, in the type of the computation; leaves (·,) are given to every row."""
+    own = cell.initial_state(params, batch_shape, dtype)
+    if state is None:
+        return own
+    if jax.tree.structure(state) != jax.tree.structure(own):
+        wanted = type(own).__name__
+        raise InputError(f"unroll: `{name}` should be a {wanted} as {cell.name} makes it, but it is {state!r:.80}.")
+
+    def fit(leaf, like):
+        leaf = jnp.asarray(leaf)
+        if leaf.shape == like.shape[-1:]:
+            leaf = jnp.broadcast_to(leaf, like.shape)
+        check_shape("unroll", name, leaf, "(*B, H)", like.shape)
+        return leaf.astype(jnp.promote_types(leaf.dtype, like.dtype))
+
+    return jax.tree.map(fit, state, own)
+
+
+def _towards_the_left(reset: Array) -> Array:
+    """Read right to left, a document ends where its right neighbour's begins."""
+    return jnp.concatenate([reset[..., 1:], jnp.zeros_like(reset[..., :1])], axis=-1)

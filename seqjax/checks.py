@@ -1,0 +1,102 @@
+"""Errors that say where, what was wanted, what came, and what to try.
+
+Every refusal in seqjax is an :class:`InputError`. In the library it is a ``ValueError``; on the
+command line it is one message on standard error and exit code 2.
+"""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+
+class InputError(ValueError):
+    """Something the caller gave is wrong, and nothing was changed because of it.
+
+    Example:
+        >>> raise InputError("attention: `mask` should be (B, T), but it is (B,).")
+        Traceback (most recent call last):
+        ...
+        seqjax.checks.InputError: attention: `mask` should be (B, T), but it is (B,).
+    """
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """A sentence that names the choices, the most similar one first.
+
+    Example:
+        >>> nearest("lsmt", ["gru", "lstm"])
+        'Did you mean `lstm`? Known: gru, lstm.'
+    """
+    known = sorted(choices)
+    similar = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    question = f"Did you mean `{similar[0]}`? " if similar else ""
+    return f"{question}Known: {', '.join(known)}."
+
+
+def check_choice(where: str, name: str, value: str, choices: Iterable[str]) -> None:
+    """Refuse a word that is none of ``choices``, and suggest the nearest."""
+    choices = list(choices)
+    if value not in choices:
+        raise InputError(f"{where}: `{name}` should be a known name, but it is {value!r}. {nearest(value, choices)}")
+
+
+def check_shape(where: str, name: str, array, letters: str, sizes: Sequence[int | None], advice: str = "") -> None:
+    """Refuse an array whose shape is not ``sizes``; ``None`` stands for any size.
+
+    Args:
+        where: the function that speaks.
+        name: the argument's name.
+        array: anything with a ``shape``.
+        letters: the shape in letters, e.g. ``"(B, T)"``.
+        sizes: the wanted sizes, in the same order.
+        advice: what to try instead.
+
+    Raises:
+        InputError: with letters, wanted sizes and the sizes that came.
+
+    Example:
+        >>> check_shape("unroll", "mask", np.ones((2, 4)), "(B, T)", (2, 5))
+        Traceback (most recent call last):
+        ...
+        seqjax.checks.InputError: unroll: `mask` should be (B, T) = (2, 5), but it is (2, 4).
+    """
+    shape = tuple(np.shape(array))
+    fits = len(shape) == len(sizes) and all(want in (None, got) for want, got in zip(sizes, shape, strict=True))
+    if not fits:
+        wanted = "(" + ", ".join("any" if s is None else str(s) for s in sizes) + ("," if len(sizes) == 1 else "") + ")"
+        raise InputError(f"{where}: `{name}` should be {letters} = {wanted}, but it is {shape}. {advice}".rstrip())
+
+
+def check_mask(where: str, name: str, mask, letters: str, sizes: Sequence[int | None]) -> None:
+    """Refuse a mask that is not boolean, or not of the wanted shape."""
+    check_shape(where, name, mask, letters, sizes)
+    if mask.dtype != np.bool_:
+        raise InputError(
+            f"{where}: `{name}` should be boolean, True on real steps, but its type is {mask.dtype}. "
+            f"Try `{name} > 0` or `{name}.astype(bool)`."
+        )
+
+
+def check_ids(where: str, name: str, ids, size: int) -> None:
+    """Refuse integer ids outside ``[0, size)``. On the host: JAX itself clamps them in silence."""
+    ids = np.asarray(ids)
+    if not np.issubdtype(ids.dtype, np.integer):
+        raise InputError(f"{where}: `{name}` should be integer ids in [0, {size}), but its type is {ids.dtype}.")
+    if ids.size and (ids.min() < 0 or ids.max() >= size):
+        bad = ids[(ids < 0) | (ids >= size)].ravel()[0]
+        place = tuple(int(i) for i in np.argwhere((ids < 0) | (ids >= size))[0])
+        raise InputError(
+            f"{where}: `{name}` should hold ids in [0, {size}), but position {place} holds {bad}. "
+            f"Was the text encoded with another tokenizer?"
+        )
+
+
+def check_lengths(where: str, lengths, time: int) -> None:
+    """Refuse lengths that are negative or longer than the time axis."""
+    lengths = np.asarray(lengths)
+    if not np.issubdtype(lengths.dtype, np.integer):
+        raise InputError(f"{where}: `lengths` should be integers, but their type is {lengths.dtype}.")
+    if lengths.size and (lengths.min() < 0 or lengths.max() > time):
+        bad = lengths[(lengths < 0) | (lengths > time)].ravel()[0]
+        raise InputError(f"{where}: `lengths` should lie in [0, T] = [0, {time}], but one is {bad}.")

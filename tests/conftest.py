@@ -1,0 +1,22 @@
+"""Set the machine up before jax is imported: four devices on the host, and a compilation cache.
+
+XLA's collectives need more threads than a small machine has cores: without NPROC they time out.
+"""
+
+import os
+import tempfile
+
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=4")
+os.environ.setdefault("NPROC", "16")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("MPLBACKEND", "agg")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(tempfile.gettempdir(), "seqjax-test-cache"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+
+from jaxtyping import install_import_hook
+
+install_import_hook(["seqjax.cells", "seqjax.ops", "seqjax.layers", "seqjax.decoding"], "beartype.beartype")
+
+import jax
+
+jax.config.update("jax_default_matmul_precision", "highest")
