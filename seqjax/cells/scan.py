@@ -20,7 +20,7 @@ class Moment(NamedTuple):
     reset: Array | None  # (*B,), True where a new document starts; None: nowhere
 
 
-def choose(condition: Array | None, yes, no):
+def choose(condition: Array, yes, no):
     """Leafwise ``where``, ``condition`` (*B,) against leaves (*B, ·)."""
     return jax.tree.map(lambda a, b: jnp.where(condition[..., None], a, b), yes, no)
 

@@ -3,7 +3,8 @@
 D input features, H hidden features, T time, ``*B`` zero or more batch axes.
 """
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ from seqjax.checks import InputError, check_choice, check_mask, check_shape
 
 Method = Literal["auto", "scan", "fused"]
 Remat = Literal["none", "chunk"]
-METHODS = {"scan": run_scan, "fused": run_fused}
+METHODS: dict[str, Callable] = {"scan": run_scan, "fused": run_fused}
 
 
 def unroll(
@@ -74,31 +75,57 @@ def unroll(
     """
     check_choice("unroll", "method", method, ["auto", *METHODS])
     check_choice("unroll", "remat", remat, ["none", "chunk"])
-    batch_shape, time = check_inputs(xs, mask, reset)
     if method == "auto":
         method, _ = choose_method(cell)
-    if mask is not None:
-        xs = jax.tree.map(lambda leaf: jnp.where(mask[..., None], leaf, jnp.zeros_like(leaf)), xs)
-
-    dtype = jnp.result_type(*jax.tree.leaves((params, xs)))
-    initial = broadcast_state(cell, params, initial, batch_shape, dtype, "initial")
-    start = initial if state is None else broadcast_state(cell, params, state, batch_shape, dtype, "state")
-    if time == 0:
-        return start, jnp.zeros((*batch_shape, 0, jax.eval_shape(cell.output, start).shape[-1]), dtype)
-
-    weights = cell.prepare(params)
-    inputs = (xs, mask, reset if reset is None or not reverse else _towards_the_left(reset))
-    inputs = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, len(batch_shape), 0), inputs)
+    plan = arrange(cell, params, xs, state, initial, mask, reset, reverse)
+    if plan.time == 0:
+        width = jax.eval_shape(cell.output, plan.start).shape[-1]
+        return plan.start, jnp.zeros((*np.shape(jax.tree.leaves(xs)[0])[:-1], width), plan.dtype)
 
     def run(inputs, state):
         xs, mask, reset = inputs
-        moments = Moment(cell.project(weights, xs), mask, reset)
-        final, states = METHODS[method](cell, weights, moments, state, initial, context, reverse)
+        moments = Moment(cell.project(plan.weights, xs), mask, reset)
+        final, states = METHODS[method](cell, plan.weights, moments, state, plan.initial, context, reverse)
         return final, cell.output(states)
 
-    final, ys = run(inputs, start) if remat == "none" else run_in_chunks(run, inputs, start, time, reverse)
-    ys = jnp.moveaxis(ys, 0, len(batch_shape))
-    return final, ys if mask is None else jnp.where(mask[..., None], ys, jnp.zeros_like(ys))
+    if remat == "none":
+        final, ys = run(plan.inputs, plan.start)
+    else:
+        final, ys = run_in_chunks(run, plan.inputs, plan.start, plan.time, reverse)
+    return final, batch_major(ys, mask, plan.batch_axes)
+
+
+class Plan(NamedTuple):
+    """What a run along time needs, checked and in place."""
+
+    weights: Any
+    inputs: tuple[Any, Array | None, Array | None]  # xs, mask, reset: time-major, no garbage where masked
+    start: State
+    initial: State
+    batch_axes: int
+    time: int  # T
+    dtype: Any  # of the computation
+
+
+def arrange(cell: Cell, params, xs, state, initial, mask, reset, reverse: bool) -> Plan:
+    """Check the arguments of :func:`unroll`, clean what is masked, and put time first."""
+    batch_shape, time = check_inputs(xs, mask, reset)
+    if mask is not None:
+        xs = jax.tree.map(lambda leaf: jnp.where(mask[..., None], leaf, jnp.zeros_like(leaf)), xs)
+    dtype = jnp.result_type(*jax.tree.leaves((params, xs)))
+    initial = broadcast_state(cell, params, initial, batch_shape, dtype, "initial")
+    start = initial if state is None else broadcast_state(cell, params, state, batch_shape, dtype, "state")
+    inputs = (xs, mask, reset if reset is None or not reverse else _towards_the_left(reset))
+    inputs = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, len(batch_shape), 0), inputs)
+    return Plan(cell.prepare(params), inputs, start, initial, len(batch_shape), time, dtype)
+
+
+def batch_major(values, mask: Array | None, batch_axes: int):
+    """Leaves (T, *B, ·) to (*B, T, ·), zero where masked."""
+    values = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, batch_axes), values)
+    if mask is None:
+        return values
+    return jax.tree.map(lambda leaf: jnp.where(mask[..., None], leaf, jnp.zeros_like(leaf)), values)
 
 
 def choose_method(cell: Cell) -> tuple[Literal["scan", "fused"], str]:
@@ -109,7 +136,10 @@ def choose_method(cell: Cell) -> tuple[Literal["scan", "fused"], str]:
         >>> print(*choose_method(cells.LSTM), sep=": ")
         fused: its reverse-mode gradient is the scan's, in fewer products; take "scan" for forward mode (jax.jvp)
     """
-    return "fused", 'its reverse-mode gradient is the scan\'s, in fewer products; take "scan" for forward mode (jax.jvp)'
+    return (
+        "fused",
+        'its reverse-mode gradient is the scan\'s, in fewer products; take "scan" for forward mode (jax.jvp)',
+    )
 
 
 def check_inputs(xs, mask, reset) -> tuple[tuple[int, ...], int]:

@@ -1,0 +1,99 @@
+r"""The gated recurrent unit, reset after the product, as in cuDNN, PyTorch and Keras.
+
+.. math:: n = \tanh(x W_n + b_n + r \odot (h U_n + b_{hn})), \quad h' = z \odot h + (1 - z) \odot n
+
+D input features, H hidden features.
+
+Source: Cho et al. (2014), Learning Phrase Representations using RNN Encoder–Decoder, with the reset gate moved
+behind the product, Chetlur et al. (2014), cuDNN: Efficient Primitives for Deep Learning.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from seqjax.cells.contract import Cell, zeros
+from seqjax.cells.gating import half_logistic, halve
+from seqjax.cells.initializers import Initializer, gate_bias, gatewise, glorot, orthogonal
+
+
+class GRUParams(NamedTuple):
+    input_kernel: Array  # (D, 3H), columns in the order r, z, n
+    hidden_kernel: Array  # (H, 3H)
+    bias: Array  # (3H,)
+    candidate_bias: Array  # (H,), b_hn: added to the product inside the reset
+
+
+class GRUState(NamedTuple):
+    hidden: Array  # (*B, H)
+
+
+class GRUGates(NamedTuple):
+    reset: Array  # (*B, H), how much of the past the candidate sees
+    update: Array  # (*B, H), how much of the past is kept
+    candidate: Array  # (*B, H)
+
+
+def initial_state(params: GRUParams, batch_shape: tuple[int, ...], dtype=jnp.float32) -> GRUState:
+    """Nothing remembered: zeros."""
+    return GRUState(zeros(batch_shape, params.hidden_kernel.shape[0], dtype))
+
+
+def prepare(params: GRUParams) -> GRUParams:
+    """Halve the logistic gates' columns, so that one ``tanh`` serves both."""
+    features = params.hidden_kernel.shape[0]
+    inputs, hidden, bias = (halve(leaf, features, True, True, False) for leaf in params[:3])
+    return GRUParams(inputs, hidden, bias, params.candidate_bias)
+
+
+def project(weights: GRUParams, xs: Array) -> Array:
+    """Drive every gate from the inputs at once: (*B, T, D) to (*B, T, 3H)."""
+    return xs @ weights.input_kernel + weights.bias
+
+
+def step(weights: GRUParams, state: GRUState, drive: Array, dot=jnp.dot, context=None) -> tuple[GRUState, GRUGates]:
+    """Advance one time step. ``drive``: (*B, 3H)."""
+    features = state.hidden.shape[-1]
+    product = dot(state.hidden, weights.hidden_kernel)
+    gated = jnp.tanh(drive[..., : 2 * features] + product[..., : 2 * features])
+    r, z = jnp.split(half_logistic(gated), 2, axis=-1)
+    n = jnp.tanh(drive[..., 2 * features :] + r * (product[..., 2 * features :] + weights.candidate_bias))
+    return GRUState(z * state.hidden + (1 - z) * n), GRUGates(r, z, n)
+
+
+def output(state: GRUState) -> Array:
+    """What the next layer sees: the hidden state (*B, H)."""
+    return state.hidden
+
+
+@functools.cache
+def gru(update_bias: float = 0.0, input_init: Initializer = glorot, hidden_init: Initializer = orthogonal) -> Cell:
+    """A GRU with other initial weights. The same options give the same cell.
+
+    Args:
+        update_bias: initial bias of the update gate; the larger, the longer the first memories.
+        input_init: initialiser of each gate's (D, H) kernel.
+        hidden_init: initialiser of each gate's (H, H) kernel.
+
+    Example:
+        >>> cell = gru(update_bias=1.0)
+        >>> cell.init(jax.random.key(0), 3, 1).bias.tolist()
+        [0.0, 1.0, 0.0]
+    """
+
+    def init(key: Array, in_features: int, features: int, dtype=jnp.float32) -> GRUParams:
+        input_key, hidden_key = jax.random.split(key)
+        return GRUParams(
+            gatewise(input_init, input_key, 3, (in_features, features), dtype),
+            gatewise(hidden_init, hidden_key, 3, (features, features), dtype),
+            gate_bias(3, features, index=1, value=update_bias, dtype=dtype),
+            jnp.zeros((features,), dtype),
+        )
+
+    return Cell("GRU", init, initial_state, project, step, output, prepare)
+
+
+GRU = gru()

@@ -1,0 +1,77 @@
+"""Tokens while they are made: the engine's loop, a few steps at a time."""
+
+from collections.abc import Iterator
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from seqjax.checks import InputError
+from seqjax.decoding.engine import OWN_DISTRIBUTION, Decodable, begin, run_block
+from seqjax.ops.sampling import Sampling
+
+
+def stream(
+    model: Decodable,
+    params,
+    inputs,
+    last: ArrayLike,
+    keys: Array | None,
+    *,
+    max_tokens: int,
+    sampling: Sampling = OWN_DISTRIBUTION,
+    end: int | None = None,
+    seen: ArrayLike | None = None,
+    block: int = 8,
+) -> Iterator[np.ndarray]:
+    """Like :func:`seqjax.decoding.generate`, token for token, but handed over block by block.
+
+    The next block is under way on the device while the caller prints the last one. Arguments are checked
+    when ``stream`` is called, not when the first block is taken.
+
+    Args:
+        block: tokens a row in one block; the last may have fewer.
+
+    The other arguments are those of :func:`seqjax.decoding.generate`.
+
+    Returns:
+        An iterator of int32 arrays (B, n), n from 1 to ``block``. It stops after ``max_tokens``, or when
+        all rows have ended; a row that ends before the others is filled with the end.
+
+    Raises:
+        InputError: as :func:`seqjax.decoding.generate`, or ``block`` is below 1.
+
+    Example:
+        >>> successor = Decodable(
+        ...     start=lambda params, inputs: ((), ()),
+        ...     advance=lambda params, memory, state, last: (state, params[last]),
+        ... )
+        >>> params = 9 * jnp.roll(jnp.eye(5), 1, axis=1)
+        >>> options = dict(max_tokens=9, sampling=Sampling(greedy=True), end=4, block=3)
+        >>> for tokens in stream(successor, params, None, jnp.array([0]), None, **options):
+        ...     print(tokens.tolist())
+        [[1, 2, 3]]
+        [[4]]
+    """
+    if block < 1:
+        raise InputError(f"stream: `block` should be at least 1 token, but it is {block}.")
+    memory, progress = begin("stream", model, params, inputs, last, keys, max_tokens, sampling, end, seen)
+    limit = jnp.int32(max_tokens)
+
+    def run(progress):
+        return run_block(model, params, memory, keys, progress, limit, size=block, sampling=sampling, end=end)
+
+    def blocks(progress):
+        ahead = run(progress)
+        for made in range(0, max_tokens, block):
+            progress, tokens = ahead
+            if made + block < max_tokens:
+                ahead = run(progress)
+            count = int(progress.position) - made
+            if count:
+                yield np.asarray(tokens)[:, :count]
+            if count < block:
+                return
+
+    return blocks(progress)

@@ -1,0 +1,49 @@
+"""Tables of vectors, and the affine map."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+
+
+class Embedding(nnx.Module):
+    """A vector for every symbol, and, tied, a score for every symbol.
+
+    Args:
+        vocabulary: V.
+        features: E.
+        scale: standard deviation of the initial values.
+        rngs: the stream ``params`` initialises the table.
+
+    Source:
+        Press & Wolf (2017), Using the Output Embedding to Improve Language Models, for :meth:`attend`.
+    """
+
+    def __init__(self, vocabulary: int, features: int, *, scale: float = 0.1, rngs: nnx.Rngs):
+        self.table = nnx.Param(jax.random.normal(rngs.params(), (vocabulary, features)) * scale)
+
+    def __call__(self, ids: Array) -> Array:
+        """Look ids (*B, T) up: (*B, T, E). Ids are checked on the host, before the device clamps them."""
+        return jnp.take(self.table[...], ids, axis=0)
+
+    def attend(self, xs: Array) -> Array:
+        """Score features (*B, T, E) against every symbol: (*B, T, V)."""
+        return xs @ self.table[...].T
+
+
+class Linear(nnx.Module):
+    """xs @ kernel + bias.
+
+    Args:
+        in_features: D.
+        features: H.
+        rngs: the stream ``params`` initialises the kernel (Glorot); the bias is zero.
+    """
+
+    def __init__(self, in_features: int, features: int, *, rngs: nnx.Rngs):
+        self.kernel = nnx.Param(jax.nn.initializers.glorot_uniform()(rngs.params(), (in_features, features)))
+        self.bias = nnx.Param(jnp.zeros((features,)))
+
+    def __call__(self, xs: Array) -> Array:
+        """Map (*B, D) to (*B, H)."""
+        return xs @ self.kernel[...] + self.bias[...]

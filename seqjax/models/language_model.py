@@ -1,0 +1,100 @@
+"""A recurrent language model: embed, recur, score every symbol.
+
+Sources: Mikolov et al. (2010), Recurrent Neural Network Based Language Model; Zaremba, Sutskever & Vinyals
+(2014) for the shape with dropout around every layer; Press & Wolf (2017) for tied weights.
+"""
+
+import dataclasses
+
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+
+from seqjax import cells
+from seqjax.checks import InputError, check_choice
+from seqjax.layers import Embedding, Linear, Stack
+from seqjax.ops.dropout import dropout, fold
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LanguageModelConfig:
+    """The shape of a recurrent language model."""
+
+    cell: str = "lstm"  # which recurrence; a wrong name lists them all
+    features: int = 256  # H, width of every recurrent layer
+    layers: int = 1  # recurrent layers on top of each other
+    embedding: int = 0  # E, width of a symbol's vector; 0: as wide as the features
+    dropout: float = 0.0  # probability of zeroing an activation, around every layer
+    tied: bool = False  # score symbols with their own embedding
+    residual: bool = False  # add each layer's input to its output
+    learn_initial: bool = False  # learn the state that documents start from
+
+    def __post_init__(self):
+        check_choice("LanguageModelConfig", "cell", self.cell, cells.BY_NAME)
+        for name, least in (("features", 1), ("layers", 1), ("embedding", 0)):
+            if getattr(self, name) < least:
+                raise InputError(
+                    f"LanguageModelConfig: `{name}` should be at least {least}, but it is {getattr(self, name)}."
+                )
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"LanguageModelConfig: `dropout` should lie in [0, 1), but it is {self.dropout}.")
+
+
+class RecurrentLanguageModel(nnx.Module):
+    """Predict every next symbol from all that came before.
+
+    Args:
+        config: the shape.
+        vocabulary: V.
+        rngs: the stream ``params`` initialises the weights.
+
+    Example:
+        >>> model = RecurrentLanguageModel(LanguageModelConfig(features=8), 5, rngs=nnx.Rngs(0))
+        >>> state, logits = model(jnp.array([[0, 1, 2]]))
+        >>> logits.shape
+        (1, 3, 5)
+    """
+
+    def __init__(self, config: LanguageModelConfig, vocabulary: int, *, rngs: nnx.Rngs):
+        width = config.embedding or config.features
+        self.dropout = config.dropout
+        self.embedding = Embedding(vocabulary, width, rngs=rngs)
+        self.stack = Stack(
+            cells.BY_NAME[config.cell], width, config.features,
+            layers=config.layers, dropout=config.dropout, residual=config.residual,
+            learn_initial=config.learn_initial, rngs=rngs,
+        )  # fmt: skip
+        wide = self.stack.out_features
+        self.narrow = Linear(wide, width, rngs=rngs) if config.tied and wide != width else None
+        self.head = None if config.tied else Linear(wide, vocabulary, rngs=rngs)
+        self.bias = nnx.Param(jnp.zeros((vocabulary,))) if config.tied else None
+
+    def features(self, ids: Array, *, state=None, mask=None, reset=None, keys=None, **how):
+        """Read ids (*B, T); return the carried state and what the last layer says of each, (*B, T, H)."""
+        xs = dropout(self.embedding(ids), self.dropout, fold(keys, 0))
+        state, ys = self.stack(xs, state=state, mask=mask, reset=reset, keys=fold(keys, 1), **how)
+        return state, dropout(ys, self.dropout, fold(keys, 2))
+
+    def score(self, ys: Array) -> Array:
+        """Unnormalised log-probabilities (*B, T, V) from features (*B, T, H)."""
+        if self.head is not None:
+            return self.head(ys)
+        return self.embedding.attend(ys if self.narrow is None else self.narrow(ys)) + self.bias[...]
+
+    def __call__(self, ids: Array, *, state=None, mask=None, reset=None, keys=None, **how):
+        """Map ids (*B, T) to ``(state, logits)``, logits (*B, T, V).
+
+        Args:
+            ids: symbols in [0, V).
+            state: what an earlier call returned, to go on from there.
+            mask: (*B, T), True on real symbols.
+            reset: (*B, T), True on the first symbol of a document.
+            keys: (*B,) random keys, one a row; None switches dropout off.
+            how: what else ``unroll`` takes (``method``, ``remat``).
+        """
+        state, ys = self.features(ids, state=state, mask=mask, reset=reset, keys=keys, **how)
+        return state, self.score(ys)
+
+    def start(self, batch_shape: tuple[int, ...], dtype=jnp.float32):
+        """The state before the first symbol."""
+        return self.stack.start(batch_shape, dtype)

@@ -1,0 +1,6 @@
+"""Tasks: each binds a configuration, data, a model, a loss, metrics and ways to use what was trained."""
+
+from seqjax.tasks.contract import Task as Task
+from seqjax.tasks.lm import LM
+
+TASKS: dict[str, Task] = {"lm": LM}

@@ -1,0 +1,177 @@
+"""Language models: predict every next symbol of a text. Task ``lm``.
+
+A batch is what :mod:`seqjax.data` makes of text: ids, the next ids, and three masks, (rows, T) each.
+"""
+
+import dataclasses
+
+import jax
+import numpy as np
+
+from seqjax.data import DataConfig, Tokenizer, batches, iterate, load_tokenizer, read_splits, train_tokenizer
+from seqjax.models import LanguageModelConfig, NextSymbol, whole_past, windowed
+from seqjax.ops.losses import token_cross_entropy
+from seqjax.ops.metrics import bits_per_unit, perplexity, token_accuracy
+from seqjax.tasks.contract import Built, Task
+from seqjax.tasks.lm_use import LanguageModel, sample
+from seqjax.training.configuration import RunConfig
+from seqjax.training.evaluation import Totals
+from seqjax.training.folder import RunFolder
+from seqjax.training.loop import Job
+from seqjax.training.optimizers import OptimizerConfig
+from seqjax.training.step import Objective
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LmConfig(RunConfig):
+    """Train a recurrent language model on text."""
+
+    model: LanguageModelConfig = LanguageModelConfig()
+    data: DataConfig = DataConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    prompt: str = ""  # what the samples while training go on from
+    sample_tokens: int = 200  # length of those samples; 0: none
+
+
+CHARACTERS = LmConfig(
+    steps=1500,
+    batch_size=32,
+    model=LanguageModelConfig(features=384, dropout=0.1),
+    data=DataConfig(length=128),
+    optimizer=OptimizerConfig(learning_rate=4e-3, warmup=50),
+)
+WORDS = LmConfig(
+    steps=2000,
+    batch_size=20,
+    model=LanguageModelConfig(features=256, layers=2, dropout=0.4, tied=True),
+    data=DataConfig(tokenizer="word", vocabulary=10_000, min_count=2, length=35),
+    optimizer=OptimizerConfig(learning_rate=3e-3, warmup=50),
+    sample_tokens=60,
+)
+
+
+def with_cell(config: LmConfig, cell: str) -> LmConfig:
+    """The same configuration around another recurrence."""
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, cell=cell))
+
+
+PRESETS = {
+    "char-lstm": CHARACTERS,
+    "char-rnn": with_cell(CHARACTERS, "elman"),
+    "char-gru": with_cell(CHARACTERS, "gru"),
+    "word-lstm": WORDS,
+    "ngram": dataclasses.replace(
+        WORDS,
+        batch_size=256,
+        model=LanguageModelConfig(features=256, dropout=0.3, tied=True),
+        data=dataclasses.replace(WORDS.data, batches="window", length=5),
+    ),
+}
+
+
+def symbols(config: LmConfig, vocabulary: int) -> NextSymbol:
+    """The model that a configuration describes, as pure functions."""
+    if config.data.batches == "window":
+        return windowed(config.model, vocabulary, config.data.length)
+    return whole_past(config.model, vocabulary, carried=config.data.batches == "stream")
+
+
+def objective(model: NextSymbol) -> Objective:
+    """The negative log-likelihood of every scored symbol, in nats."""
+
+    def counts(batch):
+        return {"cross_entropy": batch["scored"].sum()}
+
+    def terms(params, batch, carry, keys, train):
+        carry, logits, targets, scored = model.predict(params, batch, carry, keys)
+        total, _ = token_cross_entropy(logits, targets, scored)
+        metrics = {} if train else {"accuracy": token_accuracy(logits, targets, scored)}
+        return {"cross_entropy": total}, carry, metrics
+
+    return Objective(counts, terms, {"cross_entropy": 1.0})
+
+
+def build(config: LmConfig, folder: RunFolder, writer: bool = True) -> Built:
+    """Read the text, train or load the tokenizer, and make the job of training.
+
+    Args:
+        config: of the run.
+        folder: a tokenizer that is already there is kept: ids must not change while a run goes on.
+        writer: whether this process saves the tokenizer.
+    """
+    splits = read_splits(config.data)
+    if folder.tokenizer.exists():
+        tokenizer = load_tokenizer(folder.tokenizer)
+    else:
+        tokenizer = train_tokenizer(config.data, splits.train)
+        if writer:
+            tokenizer.save(folder.tokenizer)
+    ids = {name: [tokenizer.encode(text) for text in texts] for name, texts in splits._asdict().items()}
+    model = symbols(config, tokenizer.size)
+
+    def split(name: str, train: bool):
+        rows = config.batch_size
+        return batches(config.data, ids[name], rows=rows, seed=config.seed, train=train)
+
+    job = Job(
+        objective=objective(model),
+        init=model.init,
+        carry=model.carry,
+        batches=split("train", True),
+        iterate=iterate,
+        validation=split("valid", False),
+        test=split("test", False),
+        report=reporter(config.data, tokenizer, splits, ids),
+        sample=sampler(config, model, tokenizer) if config.sample_tokens else None,
+        counted="cross_entropy",
+    )
+    numbers = int(sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(jax.eval_shape(model.init, jax.random.key(0)))))
+    summary = [
+        ("text", " + ".join(f"{sum(map(len, texts)):,}" for texts in splits) + " characters (train + valid + test)"),
+        ("symbols", f"{tokenizer.size:,} ({config.data.tokenizer}), {sum(map(len, ids['train'])):,} in train"),
+        ("model", f"{config.model.layers} × {config.model.cell} of {config.model.features}, {numbers:,} parameters"),
+        ("batch", f"{config.batch_size} rows × {config.data.length} steps on {jax.device_count()} device(s)"),
+    ]
+    return Built(job, summary)
+
+
+def reporter(data: DataConfig, tokenizer: Tokenizer, splits, ids):
+    """``(totals, split) -> metrics``: what is measured in nats a symbol, said per character and per word too."""
+    sizes = {}
+    for name, texts in splits._asdict().items():
+        symbols = sum(len(document) + 1 for document in ids[name])  # the end of a document is one
+        sizes[name] = (sum(len(t) + 1 for t in texts) / symbols, sum(len(t.split()) + 1 for t in texts) / symbols)
+
+    def report(totals: Totals, split: str) -> dict[str, float]:
+        nats, count = totals["cross_entropy"]
+        characters, words = sizes[split]
+        row = {"loss": nats / count, "perplexity": perplexity(nats, count)}
+        row["bits_per_char"] = bits_per_unit(nats, count * characters)
+        if data.tokenizer in ("bpe", "wordpiece", "unigram", "byte"):
+            row["word_perplexity"] = perplexity(nats, count * words)
+        if "accuracy" in totals:
+            row["accuracy"] = totals["accuracy"][0] / totals["accuracy"][1]
+        return row
+
+    return report
+
+
+def sampler(config: LmConfig, model: NextSymbol, tokenizer: Tokenizer):
+    """``(params, step) -> text``, the same for the same step of the same run."""
+
+    def draw(params, step: int) -> str:
+        key = jax.random.fold_in(jax.random.key(config.seed), step)
+        return sample(LanguageModel(model, tokenizer, params), config.prompt, config.sample_tokens, key)
+
+    return draw
+
+
+LM = Task(
+    name="lm",
+    what="language models: predict every next symbol of a text, and write",
+    config=LmConfig,
+    presets=PRESETS,
+    default="char-lstm",
+    build=build,
+    symbols=symbols,
+)

@@ -1,0 +1,104 @@
+"""Use a language model: write, stream to a terminal, score lines."""
+
+import functools
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from seqjax.checks import InputError
+from seqjax.data import DOCUMENT, Tokenizer
+from seqjax.decoding import bucket, generate, pad_prompts, stream
+from seqjax.models import NextSymbol
+from seqjax.ops.dropout import row_keys
+from seqjax.ops.sampling import Sampling
+
+ROWS = 32  # lines scored in one call
+
+
+class LanguageModel(NamedTuple):
+    """A model, its tokenizer and its parameters."""
+
+    model: NextSymbol
+    tokenizer: Tokenizer
+    params: Any
+
+
+class LineScore(NamedTuple):
+    """How likely a line is as a whole document."""
+
+    log_probability: float  # nats, of all symbols and the end
+    symbols: int  # with the end
+    perplexity: float  # per symbol
+
+
+class _Prompt(NamedTuple):
+    """A prompt as the engine takes it: all but the last symbol, and the last."""
+
+    inputs: dict[str, Any]
+    last: Any
+    keys: Any
+
+
+def _prompt(lm: LanguageModel, text: str, key) -> _Prompt:
+    ids = np.concatenate([[DOCUMENT], lm.tokenizer.encode(text, strict=True)]).astype(np.int32)
+    tokens, mask = pad_prompts([ids[:-1]], lm.tokenizer.size)
+    return _Prompt({"tokens": tokens, "mask": mask}, jnp.asarray(ids[-1:]), row_keys(key, jnp.arange(1)))
+
+
+def sample(lm: LanguageModel, prompt: str, tokens: int, key, sampling: Sampling | None = None) -> str:
+    """Write on from ``prompt`` until ``tokens`` symbols stand there or the document ends; with the prompt."""
+    start = _prompt(lm, prompt, key)
+    made = generate(
+        lm.model.decodable, lm.params, start.inputs, start.last, start.keys,
+        max_tokens=tokens, sampling=sampling or Sampling(temperature=0.8), end=DOCUMENT,
+    )  # fmt: skip
+    new = np.asarray(made.tokens[0, : int(made.lengths[0])])
+    return prompt + lm.tokenizer.decode(new[new != DOCUMENT])
+
+
+def write(lm: LanguageModel, prompt: str, tokens: int, key, sampling: Sampling) -> Iterator[str]:
+    """The same text as :func:`sample` in pieces, as soon as they are known; without the prompt."""
+    start = _prompt(lm, prompt, key)
+    decoder = lm.tokenizer.stream()
+    pieces = stream(
+        lm.model.decodable, lm.params, start.inputs, start.last, start.keys,
+        max_tokens=tokens, sampling=sampling, end=DOCUMENT,
+    )  # fmt: skip
+    for new in pieces:
+        new = np.asarray(new[0])
+        yield decoder.feed(new[new != DOCUMENT])
+    yield decoder.finish()
+
+
+def score_lines(lm: LanguageModel, lines: list[str]) -> Iterator[LineScore]:
+    """The log-probability of each line as a document of its own, its end included, in order."""
+    log_probabilities = _scorer(lm.model)
+    encoded = [_document(lm.tokenizer, line, number) for number, line in enumerate(lines, 1)]
+    for first in range(0, len(encoded), ROWS):
+        rows = encoded[first : first + ROWS]
+        time = bucket(max(len(row) for row in rows) - 1)
+        ids = np.zeros((ROWS, time + 1), np.int32)
+        mask = np.zeros((ROWS, time), bool)
+        for place, row in enumerate(rows):
+            ids[place, : len(row)] = row
+            mask[place, : len(row) - 1] = True
+        totals = np.asarray(log_probabilities(lm.params, ids, mask), np.float64).sum(axis=1)
+        for total, row in zip(totals, rows, strict=False):
+            symbols = len(row) - 1
+            yield LineScore(float(total), symbols, float(np.exp(-total / symbols)))
+
+
+def _document(tokenizer: Tokenizer, line: str, number: int) -> np.ndarray:
+    try:
+        ids = tokenizer.encode(line, strict=True)
+    except InputError as error:
+        raise InputError(f"line {number}: {error}") from None
+    return np.concatenate([[DOCUMENT], ids, [DOCUMENT]]).astype(np.int32)
+
+
+@functools.cache
+def _scorer(model: NextSymbol):
+    return jax.jit(model.log_probabilities)

@@ -1,0 +1,91 @@
+"""Where arrays live: states replicated in their natural shape, batches and carries split by rows."""
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from seqjax.checks import InputError
+from seqjax.training.state import AXIS, STATE, TrainState
+
+
+def join_cluster() -> None:
+    """Join the other processes of this run: ``--distributed``.
+
+    Clusters that jax knows (SLURM, Kubernetes, Open MPI, cloud TPUs) need nothing more. Elsewhere set
+    ``JAX_COORDINATOR_ADDRESS``, ``JAX_NUM_PROCESSES`` and ``JAX_PROCESS_ID``.
+
+    Raises:
+        InputError: no cluster can be found.
+    """
+    import os
+
+    given = {name: os.environ.get(f"JAX_{name.upper()}") for name in ("num_processes", "process_id")}
+    try:
+        jax.distributed.initialize(**{name: int(value) for name, value in given.items() if value is not None})
+    except (ValueError, RuntimeError) as error:
+        raise InputError(
+            f"--distributed: no cluster was found ({str(error).splitlines()[0]}). Set JAX_COORDINATOR_ADDRESS=HOST:PORT, "
+            "JAX_NUM_PROCESSES and JAX_PROCESS_ID, or leave --distributed out on a single machine."
+        ) from error
+
+
+def check_rows(rows: int, accumulate: int = 1) -> None:
+    """Refuse a batch that does not split evenly over all devices and micro-batches."""
+    devices = jax.device_count()
+    parts = devices * accumulate
+    if accumulate < 1 or rows < 1 or rows % parts:
+        raise InputError(
+            f"batch: --batch-size should be a multiple of {parts} ({devices} devices × {accumulate} micro-batches), "
+            f"but it is {rows}. Try --batch-size {max(1, round(rows / max(parts, 1))) * max(parts, 1)}."
+        )
+
+
+def place(state: TrainState) -> TrainState:
+    """Put a host state onto this process's devices: all of it on each, the carry split by rows.
+
+    ``state.carry`` holds the global batch, leaves (rows, ·); on the devices it is (local devices, rows each, ·).
+    """
+    mesh = Mesh(np.array(jax.local_devices()), (AXIS,))
+    whole = NamedSharding(mesh, PartitionSpec())
+    split = NamedSharding(mesh, PartitionSpec(AXIS))
+    carry = jax.device_put(local_rows(state.carry), split)
+    return jax.device_put(state._replace(carry=None), whole)._replace(carry=carry)
+
+
+def local_rows(batch):
+    """This process's rows of a global batch, leaves (rows, ·) to (local devices, rows each, ·)."""
+    devices, processes = jax.local_device_count(), jax.process_count()
+
+    def cut(leaf):
+        share = leaf.shape[0] // processes
+        mine = np.asarray(leaf)[jax.process_index() * share : (jax.process_index() + 1) * share]
+        return mine.reshape(devices, share // devices, *leaf.shape[1:])
+
+    return jax.tree.map(cut, batch)
+
+
+def global_carry(carry):
+    """The carry of all processes as one host array a leaf, (rows, ·)."""
+
+    def gather(leaf):
+        rows = np.array(leaf).reshape(-1, *leaf.shape[2:])
+        if jax.process_count() == 1:
+            return rows
+        return np.asarray(multihost_utils.process_allgather(rows, tiled=True))
+
+    return jax.tree.map(gather, carry)
+
+
+def fetch(state: TrainState) -> TrainState:
+    """A copy of the state on the host, its carry as one global batch: what a checkpoint holds."""
+    carry = global_carry(state.carry)
+    return jax.tree.map(np.array, state._replace(carry=None))._replace(carry=carry)
+
+
+def check_replicas(state: TrainState) -> None:
+    """Refuse to go on when devices hold different parameters: a sign of broken hardware or a bug."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state._replace(carry=STATE.params)):
+        first, *others = (np.asarray(shard.data) for shard in leaf.addressable_shards)
+        if any(not np.array_equal(first, other, equal_nan=True) for other in others):
+            raise RuntimeError(f"devices hold different values of {jax.tree_util.keystr(path)}: do not trust this run")

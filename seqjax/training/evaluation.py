@@ -1,0 +1,46 @@
+"""Sums over a whole split: every batch once, the carry handed from batch to batch."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+import numpy as np
+
+from seqjax.training.devices import local_rows
+from seqjax.training.step import Objective, make_eval_step, parallel_eval
+
+Totals = dict[str, tuple[float, float]]  # {name: (sum, count)}
+
+
+class Evaluator:
+    """Evaluates parameters over batches, compiled once for each shape.
+
+    Args:
+        objective: terms and counts of the task.
+        carry: ``rows -> carry``: the state before the first batch, leaves (rows, ·).
+        compute_dtype: see :func:`seqjax.training.step.make_train_step`.
+    """
+
+    def __init__(self, objective: Objective, carry: Callable[[int], Any], compute_dtype=None):
+        self._step = parallel_eval(make_eval_step(objective, compute_dtype=compute_dtype))
+        self._carry = carry
+
+    def __call__(self, params, batches: Iterable[dict[str, np.ndarray]]) -> Totals:
+        """Sum and count of every term and metric over ``batches``, as float64 of the host."""
+        totals: Totals = {}
+        carry, pending = None, None
+        for batch in batches:
+            if carry is None:
+                carry = local_rows(self._carry(len(next(iter(batch.values())))))
+            carry, sums = self._step(params, carry, local_rows(batch))
+            add(totals, pending)  # the batch before: it is done by now
+            pending = sums
+        add(totals, pending)
+        return totals
+
+
+def add(totals: Totals, sums) -> None:
+    """Add ``{name: (sum, count)}`` of one step to the running totals."""
+    for name, (total, count) in jax.device_get(sums or {}).items():
+        before = totals.get(name, (0.0, 0.0))
+        totals[name] = (before[0] + float(total), before[1] + float(count))

@@ -1,0 +1,135 @@
+"""The folder of a run: which configuration it belongs to, and whether this command may go on in it."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from seqjax.checks import InputError
+from seqjax.training.configuration import differences, read_json
+
+
+class RunFolder(NamedTuple):
+    """runs/NAME: config.json, tokenizer.json, metrics.jsonl, samples.txt, curves.png, checkpoints/."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def tokenizer(self) -> Path:
+        return self.path / "tokenizer.json"
+
+
+class Identity(NamedTuple):
+    """What config.json says of a run."""
+
+    task: str
+    preset: str
+    config: dict
+
+
+def open_run(path: str | Path, identity: Identity, *, writer: bool = True) -> tuple[RunFolder, Identity]:
+    """Make the folder of a new run, or check that this command continues the one that is there.
+
+    A larger ``steps`` alone extends a run, and its schedule keeps the horizon it had; any other difference
+    is refused and shown.
+
+    Args:
+        path: the run's folder.
+        identity: what this command asks for.
+        writer: whether this process writes (process 0 of a cluster).
+
+    Returns:
+        The folder, and the identity with the horizon that holds for it.
+
+    Raises:
+        InputError: the folder holds something else, or cannot be written.
+    """
+    folder = RunFolder(Path(path))
+    if folder.path.is_file():
+        raise InputError(f"--out {folder.path}: this is a file, but a folder is wanted. Choose another --out.")
+    if folder.config.exists():
+        identity = _continued(folder, identity)
+    elif folder.path.is_dir() and any(folder.path.iterdir()):
+        names = ", ".join(sorted(p.name for p in folder.path.iterdir())[:3])
+        raise InputError(
+            f"--out {folder.path}: the folder holds something that is no run ({names}, …), and nothing of it was "
+            "touched. Choose another --out."
+        )
+    if writer:
+        _write(folder, identity)
+    return folder, identity
+
+
+def read_run(path: str | Path) -> tuple[RunFolder, Identity]:
+    """An existing run, to evaluate or to use."""
+    folder = RunFolder(Path(path))
+    if not folder.config.is_file():
+        reason = "there is no such folder" if not folder.path.exists() else "it has no config.json"
+        raise InputError(f"{folder.path}: this is not the folder of a run: {reason}. Try `seqjax train --out {folder.path}`.")
+    data = read_json(folder.config)
+    if not isinstance(data, dict) or not {"task", "preset", "config"} <= data.keys():
+        raise InputError(f"{folder.config}: should be the configuration of a run, but it lacks task, preset or config.")
+    return folder, Identity(data["task"], data["preset"], data["config"])
+
+
+def _continued(folder: RunFolder, wanted: Identity) -> Identity:
+    _, had = read_run(folder.path)
+    if had.task != wanted.task:
+        raise InputError(
+            f"--out {folder.path}: the folder holds a run of another task ({had.task}, not {wanted.task}). "
+            "Choose another --out."
+        )
+    config = json.loads(json.dumps(wanted.config))
+    horizon = had.config.get("optimizer", {}).get("horizon")
+    asked = config.get("optimizer", {})
+    if "horizon" in asked and asked["horizon"] in (None, config["steps"]):
+        asked["horizon"] = horizon
+    rows = differences(had.config, config)
+    if config["steps"] < had.config["steps"]:
+        rows.append(("steps", had.config["steps"], config["steps"]))
+    if rows:
+        shown = "\n".join(f"  {name}: the run has {old!r}, this command asks for {new!r}" for name, old, new in rows)
+        raise InputError(
+            f"--out {folder.path}: the folder holds a run with another configuration, and nothing was changed.\n"
+            f"{shown}\nChoose another --out, or give the same flags (a larger --steps alone extends the run)."
+        )
+    return Identity(wanted.task, wanted.preset, config)
+
+
+def _write(folder: RunFolder, identity: Identity) -> None:
+    text = json.dumps({"task": identity.task, "preset": identity.preset, "config": identity.config}, indent=2) + "\n"
+    try:
+        folder.checkpoints.mkdir(parents=True, exist_ok=True)
+        if not folder.config.exists() or folder.config.read_text(encoding="utf-8") != text:
+            replace_text(folder.config, text)
+    except OSError as error:
+        raise InputError(
+            f"--out {folder.path}: the folder cannot be written ({error.strerror}). Choose another --out."
+        ) from None
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    draft = path.with_name(path.name + ".draft")
+    with open(draft, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(draft, path)
+
+
+def as_identity(task: str, preset: str, config) -> Identity:
+    """The identity of a run with this configuration; a schedule's horizon becomes the run's steps."""
+    data = json.loads(json.dumps(dataclasses.asdict(config)))
+    if data.get("optimizer", {}).get("horizon", 0) is None:
+        data["optimizer"]["horizon"] = data["steps"]
+    return Identity(task, preset, data)

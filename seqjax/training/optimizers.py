@@ -1,0 +1,100 @@
+"""Optimisers by optax's own names, and schedules of the learning rate."""
+
+import dataclasses
+import inspect
+import math
+from typing import Literal
+
+import jax.numpy as jnp
+import optax
+
+from seqjax.checks import InputError, check_choice
+
+
+def known_optimizers() -> list[str]:
+    """Every optimiser of optax that is made from a learning rate alone."""
+
+    def fits(thing) -> bool:
+        if not inspect.isfunction(thing):
+            return False
+        given = inspect.signature(thing).parameters
+        needed = [name for name, p in given.items() if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
+        return needed == ["learning_rate"]
+
+    return [name for name in dir(optax) if not name.startswith("_") and fits(getattr(optax, name))]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """How parameters are updated."""
+
+    name: str = "adam"  # an optax optimiser: adam, adamw, sgd, adagrad, lion, …
+    learning_rate: float = 3e-3  # the highest of the schedule
+    options: dict[str, float] = dataclasses.field(default_factory=dict)  # the optimiser's own, e.g. b2 0.99
+    schedule: Literal["constant", "cosine", "inverse-sqrt", "plateau"] = "cosine"  # after the warm-up
+    warmup: int = 0  # steps of linear warm-up
+    horizon: int | None = None  # steps until the cosine ends; default: the run's steps
+    final: float = 0.0  # the cosine's last learning rate, as a fraction of the highest
+    patience: int = 2  # plateau: evaluations without improvement before a cut
+    factor: float = 0.5  # plateau: what the learning rate is multiplied by
+    clip: float = 1.0  # largest global norm of the gradient; 0: no clipping
+
+    def __post_init__(self):
+        if not (math.isfinite(self.learning_rate) and self.learning_rate >= 0):
+            raise InputError(
+                f"--optimizer.learning-rate should be a finite number at or above 0, but it is {self.learning_rate}. "
+                "Try 0.003."
+            )
+        check_choice("--optimizer.name", "name", self.name, known_optimizers())
+        if not (math.isfinite(self.clip) and self.clip >= 0):
+            raise InputError(f"--optimizer.clip should be a finite norm, or 0 for none, but it is {self.clip}.")
+        if self.warmup < 0 or (self.horizon is not None and self.horizon < 1):
+            raise InputError(
+                f"--optimizer: warmup and horizon count steps, but they are {self.warmup} and {self.horizon}."
+            )
+        if not 0 < self.factor <= 1 or self.patience < 0:
+            raise InputError(
+                f"--optimizer: factor should lie in (0, 1] and patience at or above 0, but they are {self.factor} and {self.patience}."
+            )
+        known = [p for p in inspect.signature(getattr(optax, self.name)).parameters if p != "learning_rate"]
+        for option in self.options:
+            check_choice(f"--optimizer.options: optax.{self.name}", "option", option, known)
+
+
+def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:
+    """Clipping by global norm, then the optimiser on its schedule.
+
+    Args:
+        config: which.
+        steps: the cosine's horizon when ``config.horizon`` is None.
+    """
+    rate = make_schedule(config, config.horizon or steps)
+    optimizer = getattr(optax, config.name)(learning_rate=rate, **config.options)
+    return optax.chain(optax.clip_by_global_norm(config.clip), optimizer) if config.clip else optimizer
+
+
+def make_schedule(config: OptimizerConfig, horizon: int) -> optax.Schedule:
+    """The learning rate as a function of the number of updates; after ``horizon`` it keeps its last value.
+
+    Source:
+        Loshchilov & Hutter (2017) for the cosine; Vaswani et al. (2017) for the inverse square root.
+
+    Example:
+        >>> schedule = make_schedule(OptimizerConfig(learning_rate=1.0, warmup=2), horizon=10)
+        >>> [round(float(schedule(step)), 2) for step in (0, 1, 2, 6, 10, 99)]
+        [0.0, 0.5, 1.0, 0.5, 0.0, 0.0]
+    """
+    peak, warmup = config.learning_rate, config.warmup
+    if config.schedule == "cosine":
+        after = optax.cosine_decay_schedule(peak, max(1, horizon - warmup), config.final)
+    elif config.schedule == "inverse-sqrt":
+        offset = max(1, warmup)
+        after = lambda count: peak * jnp.sqrt(offset / (count + offset))  # noqa: E731
+    else:
+        after = optax.constant_schedule(peak)
+    return optax.join_schedules([optax.linear_schedule(0.0, peak, warmup), after], [warmup]) if warmup else after
+
+
+def make_plateau(config: OptimizerConfig) -> optax.GradientTransformationExtraArgs:
+    """Reduce on plateau, fed with one validation loss an evaluation; ``state.scale`` is the factor to use."""
+    return optax.contrib.reduce_on_plateau(factor=config.factor, patience=config.patience, cooldown=0, rtol=1e-4)
