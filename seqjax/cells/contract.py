@@ -15,7 +15,7 @@ from jax import Array
 State = Any  # a NamedTuple of arrays (*B, ·); the cell's own
 Params = Any  # a NamedTuple of arrays; the cell's own
 Gates = Any  # a NamedTuple of arrays (*B, H) to look at
-Dot = Callable[[Array, Array], Array]
+Dot = Callable[..., Array]  # (vector, matrix, add=None) -> vector @ matrix + add
 
 
 def identity(value):
@@ -36,7 +36,8 @@ class Cell(NamedTuple):
         step: ``(weights, state, drive, dot, context) -> (state, gates)``: one step. Every product
             with a weight matrix goes through ``dot(vector, matrix)``, where ``matrix`` is a leaf of
             ``weights`` as it stands (slice and stack in ``prepare``): this is what lets the fused
-            gradient do those products for all of time at once.
+            gradient do those products for all of time at once. ``dot(vector, matrix, drive)`` adds the
+            drive to the product, and lets the sum take the drive's place in memory.
         output: ``state -> y`` (*B, H): what the next layer sees.
         prepare: ``params -> weights``, once before time: folded scales, packed gates.
     """
@@ -48,6 +49,12 @@ class Cell(NamedTuple):
     step: Callable[..., tuple[State, Gates]]
     output: Callable[[State], Array]
     prepare: Callable[[Params], Any] = identity
+
+
+def product(vector: Array, matrix: Array, add: Array | None = None) -> Array:
+    """The plain ``dot``: vector (*B, I) times matrix (I, J), plus ``add`` (*B, J)."""
+    result = jnp.dot(vector, matrix)
+    return result if add is None else add + result
 
 
 def zeros(batch_shape: tuple[int, ...], features: int, dtype) -> Array:

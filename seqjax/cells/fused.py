@@ -1,11 +1,13 @@
-"""The gradient of time, for any cell: products recomputed never, weight gradients in one product each.
+"""The gradient of time, for any cell: no product computed twice, and weight gradients in few, large products.
 
-Forward, a scan saves the states and the results of every ``dot``. Backward, a reverse scan runs each
-step again with a ``dot`` that *returns the saved result*, so only elementwise work is repeated; it sends each
-cotangent δ back as δ·matrixᵀ and merely emits (v, δ). After the scan each weight gradient is one product
-Σ vᵀδ over all of time and batch. Autodiff of a scan would instead add one (H, ·) product per step.
+Forward, a loop over time saves the states and the results of every ``dot``. Backward, a loop from the other
+end runs each step again with a ``dot`` that *returns the saved result*, so only elementwise work is repeated;
+it sends each cotangent δ back as δ·matrixᵀ and merely writes (v, δ) down. Weight gradients are products Σ vᵀδ
+over many steps at once. Autodiff of a scan would add one (H, ·) product at every step.
 
-Small weights (biases, peepholes) and the context are accumulated in the scan. Time-major throughout.
+Time is cut in chunks that stay in the cache: the products with the inputs and the weight gradients are done once
+a chunk, so neither the drive nor any δ ever exists for all of time. Arrays stay (*B, T, ·) and are read and
+written in place. Small weights (biases, peepholes) and the context are accumulated in the loop.
 """
 
 import functools
@@ -15,148 +17,213 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, State
-from seqjax.cells.scan import Moment, advance
+from seqjax.cells.clock import Clock
+from seqjax.cells.contract import Cell, State, product
+from seqjax.cells.plan import Plan, make_plan
+from seqjax.cells.scan import Constants, Inputs, Moment, advance
+from seqjax.cells.smooth import split_smooth
+
+
+class History(NamedTuple):
+    """What is written down at every step; leaves (*B, T, ·)."""
+
+    states: list[Array]  # leaves of the state after the step
+    ys: Array | None  # the output, where it is not one of these leaves
+    sums: list[Array]  # what each ``dot`` returned
+    drive: list[Array]  # the leaves of the drive that the backward pass needs
 
 
 class Saved(NamedTuple):
     """What the forward pass leaves for the backward pass."""
 
-    weights: Any
-    moments: Moment
+    constants: Constants
+    inputs: Inputs
     start: State
-    initial: State
-    context: Any
-    states: State  # after every step, leaves (T, *B, ·)
-    products: list[Array]  # result of every dot of a step, (T, *B, ·)
+    history: History
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 6))
-def run_fused(cell: Cell, weights, moments: Moment, state: State, initial: State, context, reverse: bool):
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def run_fused(cell: Cell, reverse: bool, constants: Constants, inputs: Inputs, start: State) -> tuple[State, Array]:
     """Like :func:`seqjax.cells.scan.run_scan`, with the gradient above."""
-    return _forward(cell, weights, moments, state, initial, context, reverse)[0]
+    return _run(cell, reverse, constants, inputs, start, saving=False)[0]
 
 
-def _forward(cell, weights, moments, state, initial, context, reverse):
-    def body(state, moment):
-        products = []
+def _forward(cell: Cell, reverse: bool, constants, inputs, start):
+    return _run(cell, reverse, constants, inputs, start, saving=True)
 
-        def dot(vector, matrix):
-            products.append(jnp.dot(vector, matrix))
-            return products[-1]
 
-        after, _ = advance(cell, weights, state, initial, moment, dot, context)
-        return after, (after, products)
+def _run(cell: Cell, reverse: bool, constants: Constants, inputs: Inputs, start: State, saving: bool):
+    """Run time forward; return ``(final, ys)``, and what is to be saved."""
+    weights, initial, context = constants
+    clock = Clock.of(start, inputs, reverse)
+    plan = plan_of(cell, constants, inputs, start, clock)
+    flags = inputs._replace(xs=None)
 
-    final, (states, products) = jax.lax.scan(body, state, moments, reverse=reverse)
-    return (final, states), Saved(weights, moments, state, initial, context, states, products)
+    def chunk(number, carry):
+        begin = clock.begin(number)
+        drive = cell.project(weights, clock.cut(inputs.xs, begin))
+
+        def step(index, carry):
+            state, history = carry
+            place = clock.within(index)
+            t = begin + place
+            sums: list[Array] = []
+
+            def dot(vector, matrix, add=None):
+                sums.append(product(vector, matrix, add))
+                return sums[-1]
+
+            now = jax.tree.map(lambda leaf: clock.read(leaf, place), drive)
+            mask, reset = jax.tree.map(lambda leaf: clock.read(leaf, t), flags[1:])
+            after, _ = advance(cell, weights, state, initial, Moment(now, mask, reset), dot, context)
+            made = _entry(plan, jax.tree.leaves(after), cell.output(after), sums, jax.tree.leaves(now), saving)
+            return after, jax.tree.map(lambda leaf, new: clock.write(leaf, new, t), history, made)
+
+        return jax.lax.fori_loop(0, clock.length, step, carry)
+
+    shapes = jax.eval_shape(lambda: jax.tree.leaves(cell.project(weights, clock.cut(inputs.xs, 0))))
+    drive = [jax.ShapeDtypeStruct((*s.shape[: clock.axis], *s.shape[clock.axis + 1 :]), s.dtype) for s in shapes]
+    like = _entry(plan, jax.tree.leaves(start), jax.eval_shape(cell.output, start), list(plan.sums), drive, saving)
+    history = jax.tree.map(lambda leaf: clock.room(leaf, clock.time), like)
+    final, history = jax.lax.fori_loop(0, clock.chunks, chunk, (start, history))
+    ys = history.ys if plan.output is None else history.states[plan.output]
+    return (final, ys), Saved(constants, inputs, start, history)
+
+
+def _entry(plan: Plan, states, ys, sums, drive, saving: bool) -> History:
+    """One step's line in the history; without saving, only what the output needs."""
+    if not saving:
+        states = [leaf if i == plan.output else None for i, leaf in enumerate(states)]
+        sums, drive = [], [None for _ in drive]
+    kept = [drive[i] for i in plan.kept] if saving else []
+    return History(states, ys if plan.output is None else None, sums, kept)
+
+
+def plan_of(cell: Cell, constants: Constants, inputs: Inputs, start: State, clock: Clock) -> Plan:
+    """The plan of one step, from shapes alone."""
+
+    def first(inputs, weights):
+        drive = cell.project(weights, clock.cut(inputs.xs, 0))
+        return jax.tree.map(lambda leaf: clock.read(leaf, 0), Moment(drive, *inputs[1:]))
+
+    moment = jax.eval_shape(first, inputs, constants.weights)
+    return make_plan(cell, constants.weights, moment, start, constants.initial, constants.context)
+
+
+def _backward(cell: Cell, reverse: bool, saved: Saved, cotangents):
+    (weights, initial, context), inputs, start, history = saved
+    clock = Clock.of(start, inputs, not reverse)
+    plan = plan_of(cell, saved.constants, inputs, start, clock)
+    replay = Replay(cell, plan, clock, saved, cotangents[1])
+    leaves, tree = jax.tree.flatten(weights)
+
+    def chunk(number, carry):
+        future, totals, gradients, dxs = carry
+        begin = clock.begin(number)
+        drive, pull = jax.vjp(lambda weights, xs: cell.project(weights, xs), weights, clock.cut(inputs.xs, begin))
+        rooms = jax.tree.map(jnp.zeros_like, jax.tree.leaves(drive))
+        own = [None if slot is not None else clock.room(s, clock.length) for s, slot in zip(plan.sums, plan.slots, strict=True)]
+        vectors = [clock.room(shape, clock.length) for shape in plan.vectors]
+        step = functools.partial(replay.step, begin)
+        past, totals, rooms, own, vectors = jax.lax.fori_loop(
+            0, clock.length, step, (future, totals, rooms, own, vectors)
+        )  # fmt: skip
+        grown, xs = pull(jax.tree.unflatten(jax.tree.structure(drive), rooms))
+        gradients = [a + b for a, b in zip(gradients, jax.tree.leaves(grown), strict=True)]
+        for j, (place, slot) in enumerate(zip(plan.matrices, plan.slots, strict=True)):
+            gradients[place] += _over_time(vectors[j], own[j] if slot is None else rooms[slot])
+        return past, totals, gradients, clock.paste(dxs, xs, begin)
+
+    small = {i: leaf for i, leaf in enumerate(leaves) if i not in plan.matrices}
+    totals = jax.tree.map(jnp.zeros_like, (initial, small, split_smooth(context)[0]))
+    nothing = jax.tree.map(jnp.zeros_like, (leaves, inputs.xs))
+    past, totals, gradients, dxs = jax.lax.fori_loop(0, clock.chunks, chunk, (cotangents[0], totals, *nothing))
+    initial, small, smooth = totals
+    gradients = [leaf + small.get(i, 0) for i, leaf in enumerate(gradients)]
+    constants = Constants(jax.tree.unflatten(tree, gradients), initial, split_smooth(context)[1](smooth, None))
+    return constants, Inputs(dxs, None, None), past
+
+
+class Replay(NamedTuple):
+    """The steps again, from the other end, their products read back."""
+
+    cell: Cell
+    plan: Plan
+    clock: Clock
+    saved: Saved
+    ys: Array  # cotangents of the outputs, (*B, T, H)
+
+    def step(self, begin, index, carry):
+        """One step back: the cotangent of the state before it, and (v, δ) of its products."""
+        clock, plan, history = self.clock, self.plan, self.saved.history
+        future, totals, rooms, own, vectors = carry
+        place = clock.within(index)
+        t = begin + place
+        sums, kept, flags, arrived = jax.tree.map(
+            lambda leaf: clock.read(leaf, t), (history.sums, history.drive, self.saved.inputs[1:], self.ys)
+        )
+        drive = [jnp.zeros_like(clock.read(room, 0)) for room in rooms]
+        for i, leaf in zip(plan.kept, kept, strict=True):
+            drive[i] = leaf
+        states = jax.tree.unflatten(jax.tree.structure(self.saved.start), history.states)
+        initial, small, smooth = self._summed()
+        arguments = (clock.before(self.saved.start, states, t), initial, drive, small, smooth)
+        probes = [jnp.zeros_like(value) for value in sums]
+        _, pull, now = jax.vjp(lambda *a: self._again(*a, flags, sums), *arguments, probes, has_aux=True)
+        past, initial, drive, small, smooth, deltas = pull((future, arrived))
+        totals = jax.tree.map(jnp.add, totals, (initial, small, smooth))
+        rooms = [clock.write(room, new, place) for room, new in zip(rooms, drive, strict=True)]
+        own = [None if room is None else clock.write(room, new, place) for room, new in zip(own, deltas, strict=True)]
+        vectors = [clock.write(room, new, place) for room, new in zip(vectors, now, strict=True)]
+        return past, totals, rooms, own, vectors
+
+    def _summed(self):
+        """What gets a gradient at every step, summed on the way: the initial state, small weights, the context."""
+        weights, initial, context = self.saved.constants
+        leaves = jax.tree.leaves(weights)
+        small = {i: leaf for i, leaf in enumerate(leaves) if i not in self.plan.matrices}
+        return initial, small, split_smooth(context)[0]
+
+    def _again(self, before, initial, drive, small, smooth, probes, flags, sums):
+        """The step with its products read back; also, the vectors that were multiplied."""
+        weights, _, context = self.saved.constants
+        leaves, tree = jax.tree.flatten(weights)
+        weights = jax.tree.unflatten(tree, [small.get(i, leaf) for i, leaf in enumerate(leaves)])
+        vectors: list[Array] = []
+
+        def dot(vector, matrix, add=None):
+            vectors.append(vector)
+            return _replay(vector, add, matrix, sums[len(vectors) - 1], probes[len(vectors) - 1])
+
+        xs = self.saved.inputs.xs
+        structure = jax.tree.structure(jax.eval_shape(self.cell.project, weights, self.clock.cut(xs, 0)))
+        moment = Moment(jax.tree.unflatten(structure, drive), *flags)
+        context = split_smooth(context)[1](smooth)
+        after, _ = advance(self.cell, weights, before, initial, moment, dot, context)
+        return (after, self.cell.output(after)), vectors
+
+
+run_fused.defvjp(_forward, _backward)
 
 
 @jax.custom_vjp
-def _replay(vector, matrix, product, probe):
+def _replay(vector, add, matrix, saved, probe):
     """A ``dot`` that returns what it gave before; ``probe`` is zero and receives the cotangent δ."""
-    return product
+    return saved
 
 
-def _replay_forward(vector, matrix, product, probe):
-    return product, matrix
+def _replay_forward(vector, add, matrix, saved, probe):
+    return saved, (matrix, add is not None)
 
 
-def _replay_backward(matrix, cotangent):
-    return cotangent @ matrix.T, None, None, cotangent
+def _replay_backward(kept, cotangent):
+    matrix, added = kept
+    return cotangent @ matrix.T, cotangent if added else None, None, None, cotangent
 
 
 _replay.defvjp(_replay_forward, _replay_backward)
 
 
-def _matrices_of(cell: Cell, saved: Saved) -> list[int]:
-    """For every ``dot`` of a step, in order, which leaf of the weights it multiplies by."""
-    leaves, tree = jax.tree.flatten(saved.weights)
-    found: list[int] = []
-
-    def trace(leaves, state, initial, moment, context):
-        def dot(vector, matrix):
-            places = [i for i, leaf in enumerate(leaves) if leaf is matrix]
-            if not places:
-                raise TypeError(
-                    f"{cell.name}: every matrix given to `dot` should be a leaf of the prepared weights as it stands, "
-                    f"but one of shape {matrix.shape} is not. Slice, transpose or stack it in `prepare`."
-                )
-            found.append(places[0])
-            return jnp.dot(vector, matrix)
-
-        return advance(cell, jax.tree.unflatten(tree, leaves), state, initial, moment, dot, context)[0]
-
-    moment = jax.tree.map(lambda leaf: leaf[0], saved.moments)
-    jax.eval_shape(trace, leaves, saved.start, saved.initial, moment, saved.context)
-    return found
-
-
-def _backward(cell: Cell, reverse: bool, saved: Saved, cotangents):
-    final_cotangent, state_cotangents = cotangents
-    leaves, tree = jax.tree.flatten(saved.weights)
-    order = _matrices_of(cell, saved)
-    small = {i: leaf for i, leaf in enumerate(leaves) if i not in order}
-    time = jax.tree.leaves(saved.states)[0].shape[0]
-    shared_emission: list[bool] = []
-
-    def replayed(state, initial, drive, small, context, probes, moment, products):
-        """One step, its products read from ``products``; also the vectors that were multiplied."""
-        whole = [small.get(i, leaf) for i, leaf in enumerate(leaves)]
-        vectors: list[Array] = []
-
-        def dot(vector, matrix):
-            index = len(vectors)
-            vectors.append(vector)
-            return _replay(vector, matrix, products[index], probes[index])
-
-        moment = moment._replace(drive=drive)
-        after, _ = advance(cell, jax.tree.unflatten(tree, whole), state, initial, moment, dot, context)
-        return after, vectors
-
-    def body(carry, inputs):
-        future, sums = carry
-        now, moment, products, t = inputs
-        before = _state_before(saved, t, time, reverse)
-        probes = [jnp.zeros_like(product) for product in products]
-        pull: Any
-        _, pull, vectors = jax.vjp(
-            lambda *a: replayed(*a, moment, products),
-            before, saved.initial, moment.drive, small, saved.context, probes, has_aux=True,
-        )  # fmt: skip
-        past, *grown, deltas = pull(jax.tree.map(jnp.add, future, now))
-        initial, drive, vector_weights, context = grown
-        sums = jax.tree.map(jnp.add, sums, (initial, vector_weights, context))
-        shared_emission[:] = [delta is drive for delta in deltas]
-        return (past, sums), (drive, vectors, [None if s else d for s, d in zip(shared_emission, deltas, strict=True)])
-
-    sums = jax.tree.map(jnp.zeros_like, (saved.initial, small, saved.context))
-    inputs = (state_cotangents, saved.moments, saved.products, jnp.arange(time))
-    (start, sums), (drive, vectors, deltas) = jax.lax.scan(body, (final_cotangent, sums), inputs, reverse=not reverse)
-
-    initial, small_gradient, context = sums
-    gradient = dict(small_gradient)
-    for place, vector, delta, shared in zip(order, vectors, deltas, shared_emission, strict=True):
-        product = _over_time(vector, drive if shared else delta)
-        gradient[place] = gradient[place] + product if place in gradient else product
-    weights = jax.tree.unflatten(tree, [gradient[i] for i in range(len(leaves))])
-    return weights, Moment(drive, None, None), start, initial, context
-
-
-def _state_before(saved: Saved, t, time: int, reverse: bool) -> State:
-    """The state that step ``t`` received, without copying the whole history shifted by one."""
-    first, previous = (t == time - 1, t + 1) if reverse else (t == 0, t - 1)
-
-    def pick(start, states):
-        kept = jax.lax.dynamic_index_in_dim(states, jnp.clip(previous, 0, time - 1), keepdims=False)
-        return jnp.where(first, start, kept)
-
-    return jax.tree.map(pick, saved.start, saved.states)
-
-
 def _over_time(vectors: Array, deltas: Array) -> Array:
-    """Σ vᵀδ over time and batch: (T, *B, I), (T, *B, J) to (I, J), one product."""
+    """Σ vᵀδ over batch and time: (*B, T, I), (*B, T, J) to (I, J), one product."""
     return vectors.reshape(-1, vectors.shape[-1]).T @ deltas.reshape(-1, deltas.shape[-1])
-
-
-run_fused.defvjp(_forward, _backward)

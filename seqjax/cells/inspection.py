@@ -3,6 +3,7 @@
 D input features, H hidden features, T time, ``*B`` zero or more batch axes.
 """
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -11,7 +12,7 @@ from jax import Array
 
 from seqjax.cells.contract import Cell, Gates, State
 from seqjax.cells.scan import Moment, advance
-from seqjax.cells.unroll import arrange, batch_major
+from seqjax.cells.unroll import arrange, check_features, silence
 
 
 def trace(
@@ -44,16 +45,29 @@ def trace(
         >>> gates.forget.shape, round(float(gates.forget[0, 0, 0]), 3)    # σ(1): the forget bias alone
         ((2, 5, 4), 0.731)
     """
-    plan = arrange(cell, params, xs, state, initial, mask, reset, reverse)
-    inputs, mask_now, reset_now = plan.inputs
+    run = arrange(cell, params, xs, state, initial, mask, reset, reverse, context)
+    _, states, gates = _every_step(cell, reverse, run.constants, run.inputs, run.start, None)
+    return states, silence(gates, mask)
 
-    def body(state, moment):
-        after, gates = advance(cell, plan.weights, state, plan.initial, moment, context=context)
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _every_step(cell: Cell, reverse: bool, constants, inputs, start, perturbations):
+    """A plain scan that returns the final state and every step's state (perturbed) and gates."""
+    weights, initial, context = constants
+
+    def body(state, now):
+        moment, perturbation = now
+        after, gates = advance(cell, weights, state, initial, moment, context=context)
+        if perturbation is not None:
+            after = jax.tree.map(jnp.add, after, perturbation)
         return after, (after, gates)
 
-    moments = Moment(cell.project(plan.weights, inputs), mask_now, reset_now)
-    _, (states, gates) = jax.lax.scan(body, plan.start, moments, reverse=reverse)
-    return batch_major(states, None, plan.batch_axes), batch_major(gates, mask, plan.batch_axes)
+    axis = jax.tree.leaves(start)[0].ndim - 1
+    check_features(cell, weights, inputs.xs)
+    moments = Moment(cell.project(weights, inputs.xs), inputs.mask, inputs.reset)
+    time_first = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, axis, 0), (moments, perturbations))
+    final, over_time = jax.lax.scan(body, start, time_first, reverse=reverse)
+    return final, *jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, axis), over_time)
 
 
 def state_gradients(
@@ -97,19 +111,11 @@ def state_gradients(
         >>> gradients.hidden[:, 0].tolist()                        # the identity neither fades nor grows
         [1.0, 1.0, 1.0, 1.0, 1.0]
     """
-    plan = arrange(cell, params, xs, state, initial, mask, reset, reverse)
-    inputs, mask_now, reset_now = plan.inputs
-    moments = Moment(cell.project(plan.weights, inputs), mask_now, reset_now)
+    run = arrange(cell, params, xs, state, initial, mask, reset, reverse, context)
 
     def loss_of(perturbations):
-        def body(state, step):
-            moment, perturbation = step
-            after, _ = advance(cell, plan.weights, state, plan.initial, moment, context=context)
-            after = jax.tree.map(jnp.add, after, perturbation)
-            return after, after
+        final, states, _ = _every_step(cell, reverse, run.constants, run.inputs, run.start, perturbations)
+        return loss((final, silence(cell.output(states), mask)))
 
-        final, states = jax.lax.scan(body, plan.start, (moments, perturbations), reverse=reverse)
-        return loss((final, batch_major(cell.output(states), mask, plan.batch_axes)))
-
-    nothing = jax.tree.map(lambda leaf: jnp.zeros((plan.time, *leaf.shape), leaf.dtype), plan.start)
-    return batch_major(jax.grad(loss_of)(nothing), None, plan.batch_axes)
+    nothing = jax.tree.map(lambda leaf: jnp.zeros((*leaf.shape[:-1], run.time, leaf.shape[-1]), leaf.dtype), run.start)
+    return jax.grad(loss_of)(nothing)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, zeros
+from seqjax.cells.contract import Cell, product, zeros
 from seqjax.cells.gating import half_logistic, halve
 from seqjax.cells.initializers import Initializer, gate_bias, gatewise, glorot, orthogonal
 
@@ -49,12 +49,12 @@ def prepare(params: LSTMParams) -> LSTMParams:
 
 def project(weights: LSTMParams, xs: Array) -> Array:
     """Drive every gate from the inputs at once: (*B, T, D) to (*B, T, 4H)."""
-    return xs @ weights.input_kernel + weights.bias
+    return xs @ weights.input_kernel
 
 
-def step(weights: LSTMParams, state: LSTMState, drive: Array, dot=jnp.dot, context=None) -> tuple[LSTMState, LSTMGates]:
+def step(weights: LSTMParams, state: LSTMState, drive: Array, dot=product, context=None) -> tuple[LSTMState, LSTMGates]:
     """Advance one time step. ``drive``: (*B, 4H)."""
-    i, f, g, o = jnp.split(jnp.tanh(drive + dot(state.hidden, weights.hidden_kernel)), 4, axis=-1)
+    i, f, g, o = jnp.split(jnp.tanh(dot(state.hidden, weights.hidden_kernel, drive) + weights.bias), 4, axis=-1)
     gates = LSTMGates(half_logistic(i), half_logistic(f), g, half_logistic(o))
     cell = gates.forget * state.cell + gates.input * gates.candidate
     return LSTMState(gates.output * jnp.tanh(cell), cell), gates

@@ -1,7 +1,4 @@
-"""The reference way to run time: ``jax.lax.scan`` over a cell's step, and autodiff.
-
-Everything here is time-major: leaves are (T, *B, ·), masks and resets (T, *B).
-"""
+"""The reference way to run time: ``jax.lax.scan`` over a cell's step, and autodiff."""
 
 from typing import Any, NamedTuple
 
@@ -9,15 +6,31 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, Dot, Gates, State
+from seqjax.cells.contract import Cell, Dot, Gates, State, product
+
+
+class Constants(NamedTuple):
+    """What stays the same for all of time."""
+
+    weights: Any  # prepared
+    initial: State  # where a reset returns to, leaves (*B, ·)
+    context: Any
+
+
+class Inputs(NamedTuple):
+    """What arrives over time."""
+
+    xs: Any  # (*B, T, D), no garbage where masked
+    mask: Array | None  # (*B, T), True on real steps; None: all are
+    reset: Array | None  # (*B, T), True where a new document starts; None: nowhere
 
 
 class Moment(NamedTuple):
-    """What arrives at one step, or, with a leading axis T, over all of time."""
+    """What arrives at one step; leaves (*B, ·), flags (*B,)."""
 
-    drive: Any  # (*B, ·), the cell's projected input
-    mask: Array | None  # (*B,), True on real steps; None: all are
-    reset: Array | None  # (*B,), True where a new document starts; None: nowhere
+    drive: Any  # the cell's projected input
+    mask: Array | None
+    reset: Array | None
 
 
 def choose(condition: Array, yes, no):
@@ -26,7 +39,7 @@ def choose(condition: Array, yes, no):
 
 
 def advance(
-    cell: Cell, weights, state: State, initial: State, moment: Moment, dot: Dot = jnp.dot, context=None
+    cell: Cell, weights, state: State, initial: State, moment: Moment, dot: Dot = product, context=None
 ) -> tuple[State, Gates]:
     """One step with its reset before and its mask after: a masked step keeps the state."""
     if moment.reset is not None:
@@ -37,11 +50,16 @@ def advance(
     return after, gates
 
 
-def run_scan(cell: Cell, weights, moments: Moment, state: State, initial: State, context, reverse: bool):
-    """Return the final state and the states after every step, leaves (T, *B, ·)."""
+def run_scan(cell: Cell, reverse: bool, constants: Constants, inputs: Inputs, start: State) -> tuple[State, Array]:
+    """Return the final state and the outputs (*B, T, H)."""
+    axis = jax.tree.leaves(start)[0].ndim - 1
+    weights, initial, context = constants
 
     def body(state, moment):
         after, _ = advance(cell, weights, state, initial, moment, context=context)
-        return after, after
+        return after, cell.output(after)
 
-    return jax.lax.scan(body, state, moments, reverse=reverse)
+    moments = Moment(cell.project(weights, inputs.xs), inputs.mask, inputs.reset)
+    time_first = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, axis, 0), moments)
+    final, ys = jax.lax.scan(body, start, time_first, reverse=reverse)
+    return final, jnp.moveaxis(ys, 0, axis)

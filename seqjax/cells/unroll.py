@@ -3,6 +3,7 @@
 D input features, H hidden features, T time, ``*B`` zero or more batch axes.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -14,11 +15,9 @@ from jax import Array
 from seqjax.cells.contract import Cell, State
 from seqjax.cells.fused import run_fused
 from seqjax.cells.remat import run_in_chunks
-from seqjax.cells.scan import Moment, run_scan
+from seqjax.cells.scan import Constants, Inputs, run_scan
 from seqjax.checks import InputError, check_choice, check_mask, check_shape
 
-Method = Literal["auto", "scan", "fused"]
-Remat = Literal["none", "chunk"]
 METHODS: dict[str, Callable] = {"scan": run_scan, "fused": run_fused}
 
 
@@ -33,8 +32,8 @@ def unroll(
     reset: Array | None = None,
     reverse: bool = False,
     context=None,
-    method: Method = "auto",
-    remat: Remat = "none",
+    method: str = "auto",
+    remat: str = "none",
 ) -> tuple[State, Array]:
     """Run ``cell`` over ``xs`` and return the final state and the outputs.
 
@@ -77,52 +76,61 @@ def unroll(
     check_choice("unroll", "remat", remat, ["none", "chunk"])
     if method == "auto":
         method, _ = choose_method(cell)
-    plan = arrange(cell, params, xs, state, initial, mask, reset, reverse)
-    if plan.time == 0:
-        width = jax.eval_shape(cell.output, plan.start).shape[-1]
-        return plan.start, jnp.zeros((*np.shape(jax.tree.leaves(xs)[0])[:-1], width), plan.dtype)
+    run = arrange(cell, params, xs, state, initial, mask, reset, reverse, context)
+    if run.time == 0:
+        width = jax.eval_shape(cell.output, run.start).shape[-1]
+        return run.start, jnp.zeros((*np.shape(jax.tree.leaves(xs)[0])[:-1], width), run.dtype)
+    final, ys = _along_time(cell, method, remat, reverse, run.constants, run.inputs, run.start)
+    return final, silence(ys, mask)
 
-    def run(inputs, state):
-        xs, mask, reset = inputs
-        moments = Moment(cell.project(plan.weights, xs), mask, reset)
-        final, states = METHODS[method](cell, plan.weights, moments, state, plan.initial, context, reverse)
-        return final, cell.output(states)
 
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _along_time(cell: Cell, method: str, remat: str, reverse: bool, constants, inputs, start):
+    """Run the chosen method. Jitted so that eager calls with known shapes compile nothing."""
+    check_features(cell, constants.weights, inputs.xs)
     if remat == "none":
-        final, ys = run(plan.inputs, plan.start)
-    else:
-        final, ys = run_in_chunks(run, plan.inputs, plan.start, plan.time, reverse)
-    return final, batch_major(ys, mask, plan.batch_axes)
+        return METHODS[method](cell, reverse, constants, inputs, start)
+    return run_in_chunks(METHODS[method], cell, reverse, constants, inputs, start)
 
 
-class Plan(NamedTuple):
-    """What a run along time needs, checked and in place."""
+def check_features(cell: Cell, weights, xs) -> None:
+    """Refuse features that ``cell.project`` cannot read with these weights."""
+    try:
+        jax.eval_shape(cell.project, weights, xs)
+    except (TypeError, ValueError, AttributeError) as error:
+        features = [leaf.shape[-1] for leaf in jax.tree.leaves(xs)]
+        shapes = {jax.tree_util.keystr(path)[1:]: leaf.shape for path, leaf in jax.tree.leaves_with_path(weights)}
+        raise InputError(
+            f"unroll: `xs` should be what {cell.name} reads with weights {shapes}, but "
+            f"its features are D = {features[0] if len(features) == 1 else features}. "
+            f"Was `init` called with the same `in_features`, and for this cell?"
+        ) from error
 
-    weights: Any
-    inputs: tuple[Any, Array | None, Array | None]  # xs, mask, reset: time-major, no garbage where masked
+
+class Run(NamedTuple):
+    """What a run along time needs, checked."""
+
+    constants: Constants
+    inputs: Inputs
     start: State
-    initial: State
-    batch_axes: int
     time: int  # T
     dtype: Any  # of the computation
 
 
-def arrange(cell: Cell, params, xs, state, initial, mask, reset, reverse: bool) -> Plan:
-    """Check the arguments of :func:`unroll`, clean what is masked, and put time first."""
+def arrange(cell: Cell, params, xs, state, initial, mask, reset, reverse: bool, context) -> Run:
+    """Check the arguments of :func:`unroll`, and clean what is masked."""
     batch_shape, time = check_inputs(xs, mask, reset)
     if mask is not None:
         xs = jax.tree.map(lambda leaf: jnp.where(mask[..., None], leaf, jnp.zeros_like(leaf)), xs)
     dtype = jnp.result_type(*jax.tree.leaves((params, xs)))
     initial = broadcast_state(cell, params, initial, batch_shape, dtype, "initial")
     start = initial if state is None else broadcast_state(cell, params, state, batch_shape, dtype, "state")
-    inputs = (xs, mask, reset if reset is None or not reverse else _towards_the_left(reset))
-    inputs = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, len(batch_shape), 0), inputs)
-    return Plan(cell.prepare(params), inputs, start, initial, len(batch_shape), time, dtype)
+    inputs = Inputs(xs, mask, reset if reset is None or not reverse else _towards_the_left(reset))
+    return Run(Constants(cell.prepare(params), initial, context), inputs, start, time, dtype)
 
 
-def batch_major(values, mask: Array | None, batch_axes: int):
-    """Leaves (T, *B, ·) to (*B, T, ·), zero where masked."""
-    values = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, batch_axes), values)
+def silence(values, mask: Array | None):
+    """Leaves (*B, T, ·), zero where masked."""
     if mask is None:
         return values
     return jax.tree.map(lambda leaf: jnp.where(mask[..., None], leaf, jnp.zeros_like(leaf)), values)
@@ -165,7 +173,8 @@ def broadcast_state(cell: Cell, params, state, batch_shape: tuple[int, ...], dty
     own = cell.initial_state(params, batch_shape, dtype)
     if state is None:
         return own
-    if jax.tree.structure(state) != jax.tree.structure(own):
+    wanted_tree: Any = jax.tree.structure(own)
+    if wanted_tree != jax.tree.structure(state):
         wanted = type(own).__name__
         raise InputError(f"unroll: `{name}` should be a {wanted} as {cell.name} makes it, but it is {state!r:.80}.")
 

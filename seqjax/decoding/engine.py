@@ -133,14 +133,21 @@ def begin(
         check_ids(where, "end", np.asarray(end), size)
     if seen is not None:
         check_mask(where, "seen", seen, "(B, V)", (rows, size))
-    if sampling.repetition_penalty != 1:
-        before = jnp.zeros((rows, size), bool) if seen is None else jnp.asarray(seen)
-        seen = before.at[jnp.arange(rows), tokens].set(True)
-    else:
+    seen = None if seen is None else jnp.asarray(seen)
+    return memory, _first_progress(state, tokens, seen, size if sampling.repetition_penalty != 1 else None)
+
+
+@functools.partial(jax.jit, static_argnums=3)
+def _first_progress(state, last: Array, seen: Array | None, size: int | None) -> Progress:
+    """Nothing made yet. ``size`` is V where a penalty asks what was seen, else None."""
+    rows = jnp.arange(last.shape[0])
+    if size is None:
         seen = None
-    zeros = jnp.zeros(rows, jnp.int32)
-    ended = jnp.zeros(rows, bool)
-    return memory, Progress(jnp.int32(0), state, tokens, seen, ended, zeros, zeros.astype(jnp.float32))
+    else:
+        seen = jnp.zeros((len(rows), size), bool) if seen is None else seen
+        seen = seen.at[rows, last].set(True)
+    zeros = jnp.zeros_like(last)
+    return Progress(jnp.int32(0), state, last, seen, zeros != 0, zeros, zeros.astype(jnp.float32))
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -84,7 +84,7 @@ def top_k(logits: Array, count: int) -> Array:
     logits = logits.astype(jnp.float32)
     if count >= logits.shape[-1]:
         return logits
-    highest, ids = jax.lax.top_k(logits, count)
+    highest, ids = jax.lax.top_k(jnp.where(logits == 0, 0.0, logits), count)  # it takes -0.0 to be below 0.0
     return jnp.put_along_axis(jnp.full_like(logits, -jnp.inf), ids, highest, axis=-1, inplace=False)
 
 

@@ -1,0 +1,93 @@
+"""What the products of a cell's step are, found by tracing it once without computing anything."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import Var
+
+from seqjax.cells.contract import Cell, product
+from seqjax.cells.scan import Moment, advance
+
+Shape = jax.ShapeDtypeStruct
+
+
+class Plan(NamedTuple):
+    """One entry a ``dot`` of a step, in order, unless said otherwise."""
+
+    matrices: tuple[int, ...]  # which leaf of the weights it multiplies by
+    slots: tuple[int | None, ...]  # which leaf of the drive it adds, if that leaf serves nothing else
+    sums: tuple[Shape, ...]  # what it returns, (*B, J)
+    vectors: tuple[Shape, ...]  # what it multiplies, (*B, I)
+    kept: tuple[int, ...]  # the leaves of the drive that the backward pass needs
+    output: int | None  # which leaf of the state ``cell.output`` returns as it is
+
+
+def make_plan(cell: Cell, weights, moment: Moment, state, initial, context) -> Plan:
+    """Trace one step of ``cell`` and say what its products are.
+
+    Args:
+        cell: the recurrence.
+        weights: prepared.
+        moment: one step of drive, mask and reset, leaves (*B, ·): shapes are enough.
+        state: leaves (*B, ·).
+        initial: likewise.
+        context: any pytree.
+
+    Raises:
+        TypeError: a matrix is not a leaf of the weights as it stands: a fault of the cell.
+    """
+    drive, tree = jax.tree.flatten(moment.drive)
+    found: list[tuple[int, int | None, Shape, Shape]] = []
+
+    def step(drive, sums, weights, state, initial, flags, context):
+        found.clear()
+
+        def dot(vector, matrix, add=None):
+            value = product(vector, matrix, add)
+            slot = next((i for i, leaf in enumerate(drive) if leaf is add), None)
+            if slot is not None and (value.shape != add.shape or value.dtype != add.dtype):
+                slot = None
+            found.append((_place(cell, matrix, weights), slot, _shape(value), _shape(vector)))
+            return value if sums is None else sums[len(found) - 1]
+
+        moment = flags._replace(drive=jax.tree.unflatten(tree, drive))
+        return advance(cell, weights, state, initial, moment, dot, context)[0]
+
+    rest = (weights, state, initial, moment._replace(drive=None), context)
+    jax.eval_shape(lambda drive, *rest: step(drive, None, *rest), drive, *rest)
+    matrices, slots, sums, vectors = zip(*found, strict=True) if found else ((), (), (), ())
+    used = _used_elsewhere(step, drive, list(sums), rest)
+    taken: set[int | None] = {None}
+    own = tuple(slot if slot not in taken | used and not taken.add(slot) else None for slot in slots)
+    kept = tuple(i for i in range(len(drive)) if i not in own)
+    return Plan(matrices, own, sums, vectors, kept, _output_leaf(cell, state))
+
+
+def _used_elsewhere(step, drive, sums, rest) -> set[int]:
+    """Which leaves of the drive reach the new state by another way than as the addend of a ``dot``."""
+    traced = jax.make_jaxpr(step)(drive, sums, *rest).jaxpr
+    live = {v for v in traced.outvars if isinstance(v, Var)}
+    for equation in reversed(traced.eqns):
+        if any(out in live for out in equation.outvars):
+            live.update(v for v in equation.invars if isinstance(v, Var))
+    return {i for i in range(len(drive)) if traced.invars[i] in live}
+
+
+def _output_leaf(cell: Cell, state) -> int | None:
+    traced = jax.make_jaxpr(cell.output)(state).jaxpr
+    return next((i for i, v in enumerate(traced.invars) if v is traced.outvars[0]), None)
+
+
+def _place(cell: Cell, matrix, weights) -> int:
+    for index, leaf in enumerate(jax.tree.leaves(weights)):
+        if leaf is matrix:
+            return index
+    raise TypeError(
+        f"{cell.name}: every matrix given to `dot` should be a leaf of the prepared weights as it stands, "
+        f"but one of shape {jnp.shape(matrix)} is not. Slice, transpose or stack it in `prepare`."
+    )
+
+
+def _shape(array) -> Shape:
+    return Shape(array.shape, array.dtype)

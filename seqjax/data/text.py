@@ -1,0 +1,178 @@
+"""Files and folders to documents of text, and every way in which that goes wrong.
+
+A document is a ``str``; its line ends are kept as they are. Files are read one at a time.
+"""
+
+import codecs
+import difflib
+import os
+import pathlib
+import re
+import stat
+from collections.abc import Iterator, Sequence
+
+from seqjax.checks import InputError, nearest
+from seqjax.data.config import DataConfig
+
+_ENCODINGS = ("ascii", "cp1252", "latin-1", "utf-16", "utf-32", "utf-8")
+_SEPARATORS = {"paragraph": re.compile(r"(?:\r\n|\r|\n)(?:[^\S\r\n]*(?:\r\n|\r|\n))+"), "line": re.compile("[\r\n]+")}
+
+
+def embedded_documents() -> list[str]:
+    """The documentation that ships inside Python: one document a topic, in alphabetical order.
+
+    Example:
+        >>> embedded_documents()[0].split()[1]
+        '"assert"'
+    """
+    try:
+        from pydoc_data.topics import topics
+    except ImportError:
+        raise InputError("data: this Python comes without pydoc_data. Give a text of your own: --data.path") from None
+    return [topics[name] for name in sorted(topics)]
+
+
+def read_documents(paths: Sequence[str], config: DataConfig) -> list[str]:
+    """Read files and folders, in the order given; a folder's files in alphabetical order, hidden and binary ones not.
+
+    Args:
+        paths: files or folders; none at all is :func:`embedded_documents`.
+        config: its ``encoding``, and its ``documents``: one a file, a paragraph (blank lines between) or a line.
+
+    Returns:
+        Documents with at least one character each.
+
+    Raises:
+        InputError: missing, empty, unreadable or binary files, folders without text, bytes that are not text.
+    """
+    check_encoding(config.encoding)
+    if not paths:
+        whole: Iterator[str] = iter(embedded_documents())
+    else:
+        whole = (text for path in paths for text in _read_path(pathlib.Path(path).expanduser(), config.encoding))
+    documents = [document for text in whole for document in divide(text, config.documents)]
+    if not documents:
+        raise InputError(f"data: {', '.join(map(str, paths))} holds nothing but empty lines.")
+    return documents
+
+
+def divide(text: str, documents: str) -> list[str]:
+    """Cut a text into its paragraphs or lines, without the empty ones; ``"file"`` leaves it whole.
+
+    Example:
+        >>> divide("One\\nis.\\n\\nTwo.", "paragraph")
+        ['One\\nis.', 'Two.']
+    """
+    parts = [text] if documents == "file" else _SEPARATORS[documents].split(text)
+    return [part for part in parts if part and (documents == "file" or not part.isspace())]
+
+
+def check_encoding(encoding: str) -> None:
+    """Refuse the name of an encoding that Python does not know, or that is not one of text.
+
+    Example:
+        >>> check_encoding("latin1")
+        >>> check_encoding("utf-9")
+        Traceback (most recent call last):
+        ...
+        seqjax.checks.InputError: data: `encoding` 'utf-9' is unknown. Did you mean `utf-8`? Known: ...
+    """
+    try:
+        "".encode(encoding)
+    except (LookupError, ValueError, TypeError):
+        raise InputError(f"data: `encoding` {encoding!r} is unknown. {nearest(encoding, _ENCODINGS)}") from None
+
+
+def _read_path(path: pathlib.Path, encoding: str) -> Iterator[str]:
+    mode = _mode(path)
+    if stat.S_ISDIR(mode):
+        yield from _read_folder(path, encoding)
+    elif stat.S_ISREG(mode) or stat.S_ISFIFO(mode):
+        data = _read_bytes(path)
+        if not data:
+            raise InputError(f"data: {path} is empty.")
+        if _is_binary(data, encoding):
+            raise InputError(f"data: {path} is binary: byte {data.index(0)} is NUL.{_wide_hint(data)}")
+        yield _decode(path, data, encoding)
+    else:
+        raise InputError(f"data: {path} is neither a file nor a folder.")
+
+
+def _read_folder(folder: pathlib.Path, encoding: str) -> Iterator[str]:
+    texts = 0
+    for file in _files_below(folder):
+        data = _read_bytes(file)
+        if data and not _is_binary(data, encoding):
+            texts += 1
+            yield _decode(file, data, encoding)
+    if not texts:
+        raise InputError(
+            f"data: the folder {folder} holds no text files (hidden, empty and binary files do not count)."
+        )
+
+
+def _files_below(folder: pathlib.Path) -> list[pathlib.Path]:
+    def refuse(error: OSError):
+        raise _unreadable(pathlib.Path(error.filename), error)
+
+    found = []
+    for parent, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [pathlib.Path(parent, name) for name in names if not name.startswith(".")]
+    return sorted(file for file in found if file.is_file())
+
+
+def _mode(path: pathlib.Path) -> int:
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"data: {path} does not exist. {_nearest_file(path)}".rstrip()) from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _nearest_file(path: pathlib.Path) -> str:
+    if not path.parent.is_dir():
+        return f"Neither does the folder {path.parent}."
+    try:
+        names = sorted(os.listdir(path.parent))
+    except OSError:
+        return ""
+    similar = difflib.get_close_matches(path.name, names, n=1, cutoff=0.4)
+    return f"Did you mean {path.parent / similar[0]}?" if similar else ""
+
+
+def _read_bytes(path: pathlib.Path) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: pathlib.Path, error: Exception) -> InputError:
+    reason = getattr(error, "strerror", None) or str(error)
+    return InputError(f"data: {path} cannot be read: {reason}.")
+
+
+def _is_binary(data: bytes, encoding: str) -> bool:
+    """Text has no NUL bytes, unless its characters are wider than a byte."""
+    return b"\0" in data and b"\0" not in "a".encode(encoding)[-2:]
+
+
+def _wide_hint(data: bytes) -> str:
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return " It starts like UTF-16: try --data.encoding utf-16." if wide else " Give a file of text."
+
+
+def _decode(path: pathlib.Path, data: bytes, encoding: str) -> str:
+    try:
+        return data.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        other = "utf-8" if codecs.lookup(encoding).name != "utf-8" else "latin-1"
+        raise InputError(
+            f"data: {path} is not {encoding}: byte {error.start} is 0x{data[error.start]:02x} ({error.reason}). "
+            f"Try --data.encoding {other}."
+        ) from None
+    except UnicodeError as error:
+        raise InputError(f"data: {path} is not {encoding}: {error}. Try --data.encoding utf-8.") from None

@@ -1,0 +1,34 @@
+"""Figures, through matplotlib (the extra ``viz``), imported when the first one is drawn."""
+
+from typing import Any
+
+from seqjax.checks import InputError
+
+
+def figure(**options: Any):
+    """An empty matplotlib ``Figure`` that belongs to nobody: no window, no global state.
+
+    Args:
+        options: as for ``matplotlib.figure.Figure``; constrained layout unless said otherwise.
+
+    Raises:
+        InputError: the extra ``viz`` is not installed.
+
+    Example:
+        >>> figure(figsize=(4, 3)).get_size_inches().tolist()
+        [4.0, 3.0]
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise InputError("Figures need the extra `viz`: pip install 'seqjax[viz]'.") from None
+    return Figure(**{"layout": "constrained"} | options)
+
+
+def quiet_axes(axes) -> None:
+    """Take away what does not carry data: the frame above and to the right, and heavy grid lines."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color("0.6")
+    axes.tick_params(which="both", color="0.6", labelcolor="0.25")
+    axes.grid(axis="y", which="both", color="0.92", linewidth=0.8)
+    axes.set_axisbelow(True)

@@ -1,0 +1,101 @@
+"""What the laws speak of, one row each. A new cell joins with one row.
+
+B batch, T time, S source time, D input features, H hidden features.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from attentive_cell import Attentive, M, Source
+from oracles import recurrences
+
+from seqjax import cells
+
+D, H, S = 3, 4, 5
+B, T = 4, 7
+
+
+def plain(random, shape, dtype):
+    """One array (*shape, D)."""
+    return jnp.asarray(random.normal(size=(*shape, D)), dtype)
+
+
+def visits(random, shape, dtype):
+    """Features, and gaps from a fraction to some days, zero among them."""
+    elapsed = random.exponential(size=(*shape, 1), scale=3.0) * (random.random((*shape, 1)) < 0.8)
+    return cells.Visits(plain(random, shape, dtype), jnp.asarray(elapsed, dtype))
+
+
+def taught(random, shape, dtype):
+    """Features, and the true one of two outputs."""
+    return cells.Taught(plain(random, shape, dtype), jnp.asarray(np.eye(2)[random.integers(2, size=shape)], dtype))
+
+
+def nothing(random, batch_shape, dtype):
+    """Most cells read no context."""
+    return
+
+
+def source(random, batch_shape, dtype):
+    """A memory (*B, S, M) of which the last steps are not real in some rows."""
+    real = np.arange(S) < random.integers(2, S + 1, size=(*batch_shape, 1))
+    return Source(jnp.asarray(random.normal(size=(*batch_shape, S, M)), dtype), jnp.asarray(real))
+
+
+class CellRow(NamedTuple):
+    """A cell, its oracle, and what it reads."""
+
+    name: str
+    cell: cells.Cell
+    oracle: Callable  # a step of tests/oracles/recurrences.py
+    inputs: Callable = plain  # (random, (*B, T), dtype) -> xs
+    context: Callable = nothing  # (random, (*B,), dtype) -> context
+
+    def params(self, dtype=jnp.float64, seed: int = 0) -> Any:
+        """Initial weights plus noise, so that no bias or peephole is zero."""
+        random = np.random.default_rng(seed)
+        params = self.cell.init(jax.random.key(seed), D, H, dtype)
+        return jax.tree.map(lambda leaf: leaf + jnp.asarray(random.normal(size=leaf.shape, scale=0.3), dtype), params)
+
+    def state(self, batch_shape, dtype=jnp.float64, seed: int = 1) -> Any:
+        """A state to start from that is not zero."""
+        random = np.random.default_rng(seed)
+        start = self.cell.initial_state(self.params(dtype), batch_shape, dtype)
+        return jax.tree.map(lambda leaf: jnp.asarray(random.normal(size=leaf.shape, scale=0.5), dtype), start)
+
+
+def name_of(row) -> str:
+    """The name a test reports."""
+    return row.name
+
+
+split = cells.jordan(outputs=2, decay=0.5, output_activation=jax.nn.softmax)
+
+CELLS = [
+    CellRow("elman", cells.Elman, recurrences.elman),
+    CellRow("elman-relu", cells.ElmanReLU, recurrences.elman_relu),
+    CellRow("irnn", cells.IRNN, recurrences.elman_relu),
+    CellRow("jordan", cells.Jordan, recurrences.jordan),
+    CellRow("jordan-decaying", split, recurrences.jordan_decaying),
+    CellRow("jordan-taught", split, recurrences.jordan_taught, inputs=taught),
+    CellRow("lstm-1997", cells.LSTM1997, recurrences.lstm_1997),
+    CellRow("lstm", cells.LSTM, recurrences.lstm),
+    CellRow("lstm-projected", cells.lstm_projected(projection=2), recurrences.lstm_projected),
+    CellRow("lstm-peephole", cells.LSTMPeephole, recurrences.lstm_peephole),
+    CellRow("lstm-time-aware", cells.LSTMTimeAware, recurrences.time_aware, inputs=visits),
+    CellRow(
+        "lstm-time-aware-inverse",
+        cells.lstm_time_aware(decay=cells.inverse_decay),
+        recurrences.time_aware_inverse,
+        inputs=visits,
+    ),
+    CellRow("gru", cells.GRU, recurrences.gru),
+    CellRow("gru-reset-before", cells.GRUResetBefore, recurrences.gru_reset_before),
+    CellRow("janet", cells.JANET, recurrences.janet),
+    CellRow("min-gru", cells.MinGRU, recurrences.min_gru),
+    CellRow("min-lstm", cells.MinLSTM, recurrences.min_lstm),
+    CellRow("attentive", Attentive, recurrences.attentive, context=source),
+]

@@ -1,0 +1,318 @@
+"""The engine against the whole forward pass, on a tiny recurrent language model made of plain functions."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from seqjax import cells, unroll
+from seqjax.checks import InputError
+from seqjax.decoding import Decodable, Sampling, bucket, generate, pad_prompts, stream
+from seqjax.ops.dropout import row_keys
+from seqjax.ops.sampling import seen_tokens
+
+V, E, H, STEPS = 9, 5, 8, 12
+GREEDY = Sampling(greedy=True)
+WARM = Sampling(temperature=1.5, top_k=7, top_p=0.95, repetition_penalty=1.2)
+PROMPTS = [[1, 2, 3, 4], [5], [6, 7, 8, 1, 2, 3, 4], [2, 2], [8, 0, 3]]
+
+
+class Params(NamedTuple):
+    embedding: jax.Array  # (V, E)
+    cell: tuple  # LSTMParams
+    kernel: jax.Array  # (H, V)
+
+
+def new_params(seed=0):
+    keys = jax.random.split(jax.random.key(seed), 3)
+    return Params(
+        2 * jax.random.normal(keys[0], (V, E)),
+        cells.LSTM.init(keys[1], E, H),
+        3 * jax.random.normal(keys[2], (H, V)),
+    )
+
+
+def start(params, inputs):
+    tokens, mask = inputs
+    return (), unroll(cells.LSTM, params.cell, params.embedding[tokens], mask=mask, method="scan")[0]
+
+
+def advance(params, memory, state, last):
+    state, ys = unroll(cells.LSTM, params.cell, params.embedding[last][:, None], state=state, method="scan")
+    return state, ys[:, 0] @ params.kernel
+
+
+MODEL = Decodable(start, advance)
+PARAMS = new_params()
+
+
+def inputs_of(prompts, **options):
+    tokens, mask = pad_prompts([prompt[:-1] for prompt in prompts], V, smallest=8, **options)
+    return (jnp.asarray(tokens), jnp.asarray(mask)), jnp.array([prompt[-1] for prompt in prompts])
+
+
+def keys_of(rows, seed=0):
+    return row_keys(jax.random.key(seed), jnp.arange(rows))
+
+
+def run(prompts=PROMPTS, *, sampling=GREEDY, keys=None, params=PARAMS, model=MODEL, max_tokens=STEPS, **options):
+    sides = {"side": options.pop("side", "right")}
+    keys = keys_of(len(prompts)) if keys is None else keys
+    inputs, last = inputs_of(prompts, **sides)
+    return generate(model, params, inputs, last, keys, max_tokens=max_tokens, sampling=sampling, **options)
+
+
+@jax.jit
+def forward(params, tokens, mask):
+    """Logits (B, T, V) of a whole sequence at once."""
+    _, ys = unroll(cells.LSTM, params.cell, params.embedding[tokens], mask=mask, method="scan")
+    return ys @ params.kernel
+
+
+def logits_after(sequences):
+    """Logits (B, T, V) in float64, from the whole forward pass over everything so far."""
+    return np.asarray(forward(PARAMS, *pad_prompts(sequences, V, smallest=32)), np.float64)
+
+
+def slow_greedy(prompts, steps):
+    sequences = [list(prompt) for prompt in prompts]
+    for _ in range(steps):
+        for row, logits in zip(sequences, logits_after(sequences), strict=True):
+            row.append(int(np.argmax(logits[len(row) - 1])))
+    return [row[len(prompt) :] for row, prompt in zip(sequences, prompts, strict=True)]
+
+
+def slow_log_probabilities(prompts, made):
+    sequences = [[*prompt, *np.asarray(row).tolist()] for prompt, row in zip(prompts, made, strict=True)]
+    totals = []
+    for prompt, row, logits in zip(prompts, sequences, logits_after(sequences), strict=True):
+        own = logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
+        totals.append(sum(own[t - 1, row[t]] for t in range(len(prompt), len(row))))
+    return totals
+
+
+def assert_same(ours, theirs):
+    np.testing.assert_array_equal(ours.tokens, theirs.tokens)
+    np.testing.assert_array_equal(ours.lengths, theirs.lengths)
+    np.testing.assert_allclose(ours.log_probabilities, theirs.log_probabilities, rtol=1e-5, atol=1e-5)
+
+
+def an_end():
+    """An id that greedy decoding reaches in the middle of some rows and never in others."""
+    tokens = np.asarray(run().tokens)
+    for end in range(V):
+        firsts = [int(np.argmax(row == end)) if end in row else STEPS for row in tokens]
+        if 0 < min(firsts) < STEPS - 2 and max(firsts) == STEPS:
+            return end, firsts
+    raise AssertionError("no id ends some rows and not others: choose other parameters")
+
+
+def test_greedy_is_the_argmax_of_the_whole_forward_pass():
+    made = run()
+    assert made.tokens.dtype == jnp.int32
+    assert np.asarray(made.tokens).tolist() == slow_greedy(PROMPTS, STEPS)
+    assert len(np.unique(made.tokens)) > 3
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, Sampling(), WARM], ids=["greedy", "own", "warm"])
+def test_log_probabilities_are_those_of_the_whole_forward_pass(sampling):
+    made = run(sampling=sampling)
+    np.testing.assert_allclose(made.log_probabilities, slow_log_probabilities(PROMPTS, made.tokens), rtol=1e-5)
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, WARM], ids=["greedy", "warm"])
+def test_a_row_does_not_see_its_neighbours(sampling):
+    keys, (end, _) = keys_of(len(PROMPTS)), an_end()
+    together = run(sampling=sampling, end=end)
+    for i, prompt in enumerate(PROMPTS):
+        alone = run([prompt], sampling=sampling, keys=keys[i : i + 1], end=end)
+        assert_same(alone, jax.tree.map(lambda leaf, i=i: leaf[i : i + 1], together))
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, WARM], ids=["greedy", "warm"])
+def test_padding_of_prompts_changes_nothing(sampling):
+    right, left = run(sampling=sampling), run(sampling=sampling, side="left", max_tokens=STEPS)
+    assert_same(left, right)
+    (tokens, mask), last = inputs_of(PROMPTS, fill=7)
+    wider = (jnp.pad(tokens, ((0, 0), (3, 5))), jnp.pad(mask, ((0, 0), (3, 5))))
+    keys = keys_of(len(PROMPTS))
+    assert_same(generate(MODEL, PARAMS, wider, last, keys, max_tokens=STEPS, sampling=sampling), right)
+
+
+def test_rows_that_ended_are_frozen_and_leave_the_others_alone():
+    end, firsts = an_end()
+    free, ended = run(), run(end=end)
+    ended = jax.tree.map(np.asarray, ended)
+    for row, first in enumerate(firsts):
+        length = min(first + 1, STEPS)
+        assert ended.lengths[row] == length
+        np.testing.assert_array_equal(ended.tokens[row, :length], free.tokens[row, :length])
+        np.testing.assert_array_equal(ended.tokens[row, length:], end)
+    kept = [np.asarray(row)[:length] for row, length in zip(ended.tokens, ended.lengths, strict=True)]
+    np.testing.assert_allclose(ended.log_probabilities, slow_log_probabilities(PROMPTS, kept), rtol=1e-5)
+
+
+def test_stopping_early_changes_nothing_and_does_stop():
+    end, firsts = an_end()
+    rows = [i for i, first in enumerate(firsts) if first < STEPS]
+    prompts = [PROMPTS[i] for i in rows]
+    steps = []
+
+    def counted(params, memory, state, last):
+        jax.debug.callback(lambda: steps.append(1))
+        return advance(params, memory, state, last)
+
+    model = Decodable(start, counted)
+    short = run(prompts, end=end, max_tokens=200, model=model)
+    jax.effects_barrier()
+    assert len(steps) == max(firsts[i] for i in rows) + 1
+    np.testing.assert_array_equal(short.tokens[:, :STEPS], run(prompts, end=end).tokens)
+    np.testing.assert_array_equal(short.tokens[:, STEPS:], end)
+
+
+@pytest.mark.parametrize("sampling, block", [(WARM, 1), (WARM, 5), (GREEDY, 4), (GREEDY, 50)])
+def test_a_stream_is_generate_block_by_block(sampling, block):
+    whole = np.asarray(run(sampling=sampling).tokens)
+    inputs, last = inputs_of(PROMPTS)
+    keys = keys_of(len(PROMPTS))
+    parts = list(stream(MODEL, PARAMS, inputs, last, keys, max_tokens=STEPS, sampling=sampling, block=block))
+    assert [part.shape[1] for part in parts[:-1]] == [block] * (len(parts) - 1)
+    np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
+
+
+@pytest.mark.parametrize("block", [1, 5, 50])
+def test_a_stream_stops_when_every_row_has_ended(block):
+    end, firsts = an_end()
+    rows = [i for i, first in enumerate(firsts) if first < STEPS]
+    inputs, last = inputs_of([PROMPTS[i] for i in rows])
+    parts = list(stream(MODEL, PARAMS, inputs, last, None, max_tokens=STEPS, sampling=GREEDY, end=end, block=block))
+    tokens = np.concatenate(parts, axis=1)
+    assert tokens.shape[1] == max(firsts[i] for i in rows) + 1
+    np.testing.assert_array_equal(tokens, run(end=end).tokens[np.array(rows), : tokens.shape[1]])
+
+
+def test_the_same_key_makes_the_same_and_another_makes_another():
+    first, again, other = (np.asarray(run(sampling=WARM, keys=keys_of(5, seed)).tokens) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any(axis=1).all()
+
+
+def test_equal_prompts_with_their_own_keys_differ():
+    tokens = np.asarray(run([PROMPTS[0]] * 6, sampling=Sampling(temperature=3.0)).tokens)
+    assert len({tuple(row) for row in tokens}) == 6
+
+
+def test_a_heavy_repetition_penalty_never_repeats():
+    (tokens, mask), last = inputs_of(PROMPTS)
+    seen = seen_tokens(tokens, mask, V)
+    never = Sampling(greedy=True, repetition_penalty=1e9)
+    model = Decodable(start, lambda *args: (lambda state, logits: (state, logits - 100))(*advance(*args)))
+    made = generate(model, PARAMS, (tokens, mask), last, None, max_tokens=2, sampling=never, seen=seen)
+    for prompt, row in zip(PROMPTS, np.asarray(made.tokens).tolist(), strict=True):
+        assert len({*prompt, *row}) == len(set(prompt)) + 2
+
+
+def test_nothing_compiles_twice():
+    traces = {"start": 0, "advance": 0}
+
+    def counted(name, function):
+        def call(*args):
+            traces[name] += 1
+            return function(*args)
+
+        return call
+
+    model = Decodable(counted("start", start), counted("advance", advance))
+    run(model=model, sampling=WARM)
+    first = dict(traces)
+    run(model=model, sampling=WARM, keys=keys_of(5, seed=9))
+    run(model=model, sampling=WARM, params=new_params(3))
+    run([prompt[-2:] for prompt in PROMPTS], model=model, sampling=Sampling(**vars(WARM)))
+    assert traces == first == {"start": 1, "advance": 1}
+    run(model=model, sampling=GREEDY, end=3)
+    inputs, last = inputs_of(PROMPTS)
+    assert len(list(stream(model, PARAMS, inputs, last, None, max_tokens=STEPS, sampling=GREEDY, block=5))) == 3
+    assert traces == first
+
+
+def test_generation_runs_inside_a_transformation():
+    inputs, last = inputs_of(PROMPTS)
+    inside = jax.jit(lambda params, last: generate(MODEL, params, inputs, last, None, max_tokens=4, sampling=GREEDY))
+    np.testing.assert_array_equal(inside(PARAMS, last).tokens, run().tokens[:, :4])
+
+
+def test_buckets_are_powers_of_two_of_the_smallest():
+    assert [bucket(n) for n in (0, 1, 16, 17, 32, 33, 1000)] == [16, 16, 16, 32, 32, 64, 1024]
+    assert bucket(7, smallest=3) == 12
+    assert len({bucket(n) for n in range(4096)}) == 9
+    with pytest.raises(InputError, match="length"):
+        bucket(-1)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_padded_prompts_hold_every_prompt(side):
+    prompts = [[1, 2, 3], [], np.array([4])]
+    tokens, mask = pad_prompts(prompts, V, side=side, fill=8, smallest=4)
+    assert (tokens.shape, tokens.dtype, mask.dtype) == ((3, 4), np.int32, bool)
+    assert [row[real].tolist() for row, real in zip(tokens, mask, strict=True)] == [[1, 2, 3], [], [4]]
+    assert (tokens[~mask] == 8).all()
+    assert mask[0].tolist() == ([False, True, True, True] if side == "left" else [True, True, True, False])
+
+
+@pytest.mark.parametrize(
+    "prompts, options, said",
+    [
+        ([], {}, "at least one prompt"),
+        ([[1], [2, V]], {}, r"prompts\[1\].*ids in \[0, 9\).*holds 9"),
+        ([[-1]], {}, "holds -1"),
+        ([[0.5]], {}, "integer"),
+        ([[[1, 2]]], {}, r"row of ids \(T,\)"),
+    ],
+)
+def test_prompts_that_are_no_ids_are_refused(prompts, options, said):
+    with pytest.raises(InputError, match=said):
+        pad_prompts(prompts, V, **options)
+
+
+@pytest.mark.parametrize("way", [generate, stream], ids=["generate", "stream"])
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        ({"last": jnp.array([1, 2, 3, 4, V])}, r"last.*ids in \[0, 9\).*\(4,\) holds 9"),
+        ({"last": jnp.array([1, 2, 3, 4, -1])}, "last.*holds -1"),
+        ({"last": jnp.zeros(5)}, "last.*integer"),
+        ({"last": jnp.array(1)}, r"last.*\(B,\)"),
+        ({"keys": keys_of(4)}, r"one per row, \(5,\)"),
+        ({"keys": None}, "keys.*greedy=True"),
+        ({"max_tokens": 0}, "max_tokens.*at least 1"),
+        ({"end": V}, "end.*ids"),
+        ({"seen": jnp.zeros((5, V + 1), bool)}, "seen"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_runs(way, options, said):
+    inputs, last = inputs_of(PROMPTS)
+    given = {"last": last, "keys": keys_of(5), "max_tokens": 3, "sampling": WARM} | options
+    with pytest.raises(InputError, match=f"{way.__name__}.*{said}"):
+        way(MODEL, PARAMS, inputs, **given)
+
+
+def test_a_block_of_no_tokens_is_refused():
+    inputs, last = inputs_of(PROMPTS)
+    with pytest.raises(InputError, match="block"):
+        stream(MODEL, PARAMS, inputs, last, None, max_tokens=3, sampling=GREEDY, block=0)
+
+
+@pytest.mark.parametrize(
+    "model, said",
+    [
+        (Decodable(lambda p, i: ((), jnp.int32(0)), lambda p, m, s, last: (s, p.kernel[last])), "row axis"),
+        (Decodable(lambda p, i: ((), jnp.zeros(5)), lambda p, m, s, last: (s > 0, p.kernel[last])), "shape and type"),
+        (Decodable(lambda p, i: ((), jnp.zeros(5)), lambda p, m, s, last: ((s,), p.kernel[last])), "state like"),
+        (Decodable(lambda p, i: ((), ()), lambda p, m, s, last: (s, p.kernel)), r"logits.*\(B, V\)"),
+    ],
+)
+def test_a_model_that_breaks_the_contract_is_refused(model, said):
+    with pytest.raises(InputError, match=said):
+        generate(model, PARAMS, None, jnp.zeros(5, int), None, max_tokens=3, sampling=GREEDY)
