@@ -16,6 +16,7 @@ from seqjax import unroll
 
 WAYS = [("scan", "none"), ("fused", "none"), ("fused", "chunk")]
 DIRECTIONS = [False, True]  # reverse
+QUICKLY = {"xla_backend_optimization_level": 0}  # compiling is nearly all that these tests do
 TRACES: Counter[str] = Counter()
 
 
@@ -81,7 +82,7 @@ def every_way(row: CellRow):
         TRACES[row.name] += 1
         return {(reverse, *way): outcome(row, case, reverse, *way) for reverse in DIRECTIONS for way in WAYS}
 
-    compiled = jax.jit(run)
+    compiled = jax.jit(run, compiler_options=QUICKLY)
     return lambda case: host(compiled(case))
 
 
@@ -93,7 +94,7 @@ def whole_rows(row: CellRow):
         case = case._replace(mask=None, reset=None)
         return {reverse: outcome(row, case, reverse, "scan") for reverse in DIRECTIONS}
 
-    compiled = jax.jit(run)
+    compiled = jax.jit(run, compiler_options=QUICKLY)
     return lambda case: host(compiled(case))
 
 

@@ -1,5 +1,7 @@
 """The laws of time, over every cell × mask × direction × method, in float64."""
 
+import operator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -104,7 +106,9 @@ def test_an_empty_row_gives_its_initial_state_and_finite_gradients(row):
     case = padded(make_case(row), "appended-nan")
     found = every_way(row)(case)
     for way in EVERYWHERE:
-        assert_same(jax.tree.map(lambda leaf: leaf[0], found[way].final), jax.tree.map(lambda leaf: leaf[0], case.state))
+        assert_same(
+            jax.tree.map(lambda leaf: leaf[0], found[way].final), jax.tree.map(lambda leaf: leaf[0], case.state)
+        )
         assert not found[way].ys[0].any()
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found[way]))
 
@@ -119,10 +123,20 @@ def test_a_row_does_not_see_its_neighbours(row):
     shuffled = every_way(row)(moved)
     for way in EVERYWHERE:
         assert_same(found[way].ys[0], wanted[way].ys[0])
-        assert_same(jax.tree.map(lambda leaf: leaf[0], found[way].final), jax.tree.map(lambda leaf: leaf[0], wanted[way].final))
-        assert_same(jax.tree.map(lambda leaf: leaf[0], found[way].gradients[1:]), jax.tree.map(lambda leaf: leaf[0], wanted[way].gradients[1:]))
+        assert_same(
+            jax.tree.map(lambda leaf: leaf[0], found[way].final), jax.tree.map(lambda leaf: leaf[0], wanted[way].final)
+        )
+        assert_same(
+            jax.tree.map(lambda leaf: leaf[0], found[way].gradients[1:]),
+            jax.tree.map(lambda leaf: leaf[0], wanted[way].gradients[1:]),
+        )
         assert_same(shuffled[way].ys, wanted[way].ys[order])
         assert_same(shuffled[way].gradients[0], wanted[way].gradients[0])
+
+
+def changed(case, steps):
+    """``case`` with other inputs at ``steps``."""
+    return case._replace(xs=jax.tree.map(lambda leaf: leaf.at[:, steps].add(0.5), case.xs))
 
 
 @each_cell
@@ -130,8 +144,8 @@ def test_the_future_never_changes_the_past(row):
     case = make_case(row)
     wanted = every_way(row)(case)
     for now in (1, 4):
-        later = every_way(row)(case._replace(xs=jax.tree.map(lambda leaf: leaf.at[:, now + 1 :].add(0.5), case.xs)))
-        earlier = every_way(row)(case._replace(xs=jax.tree.map(lambda leaf: leaf.at[:, :now].add(0.5), case.xs)))
+        later = every_way(row)(changed(case, slice(now + 1, T)))
+        earlier = every_way(row)(changed(case, slice(0, now)))
         for way in WAYS:
             assert_same(later[False, *way].ys[:, : now + 1], wanted[False, *way].ys[:, : now + 1])
             assert_same(earlier[True, *way].ys[:, now:], wanted[True, *way].ys[:, now:])
@@ -144,8 +158,8 @@ def test_one_step_at_a_time_equals_the_whole(row):
     wanted = every_way(row)(case)[False, "scan", "none"]
     for prefill in (0, 3):
         state, ys = case.state, []
-        for start, stop in [(0, prefill), *((t, t + 1) for t in range(prefill, T))]:
-            xs, mask, reset = jax.tree.map(lambda leaf: leaf[:, start:stop], (case.xs, case.mask, case.reset))
+        for steps in [slice(0, prefill), *(slice(t, t + 1) for t in range(prefill, T))]:
+            xs, mask, reset = jax.tree.map(operator.itemgetter((slice(None), steps)), (case.xs, case.mask, case.reset))
             flags = {"mask": mask, "reset": reset, "initial": case.initial, "context": case.context}
             state, now = unroll(row.cell, case.params, xs, state=state, **flags)
             ys.append(now)

@@ -18,7 +18,8 @@ from seqjax.training.store import Store
 
 
 def model(step, size=3):
-    return {"params": {"w": np.full((size,), float(step)), "rest": {str(i): np.ones(size) for i in range(5)}}}
+    noise = np.random.default_rng(step)  # does not compress
+    return {"params": {"w": np.full(3, float(step)), "rest": {str(i): noise.normal(size=size) for i in range(5)}}}
 
 
 @pytest.fixture
@@ -52,6 +53,22 @@ def test_a_crash_between_checkpoint_and_manifest_falls_back_and_saves_again(fold
     assert (restored.items["params"]["w"] == 41).all()
 
 
+def test_a_kill_before_the_first_manifest_is_a_fresh_start(tmp_path, monkeypatch):
+    monkeypatch.setattr(manifest, "seal", lambda *a: None)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(10, model(10), {})
+    monkeypatch.undo()
+    said = []
+    with Checkpoints(tmp_path, warn=said.append) as checkpoints:
+        assert checkpoints.restore(model(0)) is None
+        assert "never finished" in said[0]
+        with pytest.raises(CheckpointError, match="never finished"):
+            checkpoints.restore(model(0), step=10)
+        checkpoints.save(10, model(10), {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["10", "broken-10"]
+    assert Checkpoints(tmp_path, warn=pytest.fail).restore(model(0)).step == 10
+
+
 def full_disk(*arguments, **options):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -59,7 +76,7 @@ def full_disk(*arguments, **options):
 @pytest.mark.parametrize("where", ["write", "seal", "limit"])
 def test_a_disk_that_fills_is_one_clear_line_and_harms_nothing(folder, monkeypatch, capfd, where):
     checkpoints, limits = Checkpoints(folder), resource.getrlimit(resource.RLIMIT_FSIZE)
-    big = model(40, size=400_000 if where == "limit" else 3)
+    big = model(40, size=20_000 if where == "limit" else 3)
     if where == "limit":
         resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
     else:
@@ -130,7 +147,7 @@ with Checkpoints(Path(sys.argv[1]), keep_last=2) as checkpoints:
 
 def test_a_kill_at_any_moment_leaves_a_checkpoint_that_is_whole(tmp_path):
     pick, newest = random.Random(1), 0
-    for _ in range(3):
+    for _ in range(2):
         child = subprocess.Popen([sys.executable, "-c", CHILD, tmp_path], stdout=subprocess.PIPE, text=True)
         for _ in range(3):
             begun = int(child.stdout.readline())

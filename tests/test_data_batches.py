@@ -137,7 +137,7 @@ def test_stream_windows_join_to_the_text_and_reset_only_where_documents_or_rows_
     joined = np.concatenate(rows)
     turned = np.roll(joined, -int(np.flatnonzero(joined == 0)[0]))
     pieces = np.split(turned, np.flatnonzero(turned == 0)[1:])
-    expected = {tuple([0, *text.tolist()]) for text in texts}
+    expected = {(0, *text.tolist()) for text in texts}
     assert {tuple(piece.tolist()) for piece in pieces} == expected
     assert len(pieces) == count
     if not train:
@@ -228,7 +228,7 @@ def test_evaluation_keeps_the_rows_when_there_is_less_text(layout):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_training_text_shorter_than_a_batch_is_refused(layout):
-    with pytest.raises(InputError, match="too short: it holds .* wants 64.* smaller --batch-size"):
+    with pytest.raises(InputError, match=r"too short: it holds .* wants 64.* smaller --batch-size"):
         make(layout, [np.arange(1, 40)], rows=8 if layout == "stream" else 64)
 
 

@@ -204,6 +204,25 @@ def test_equal_prompts_with_their_own_keys_differ():
     assert len({tuple(row) for row in tokens}) == 6
 
 
+def constant(logits):
+    """A model that always gives ``logits`` (V,)."""
+    return Decodable(lambda p, i: ((), ()), lambda p, m, s, last: (s, jnp.broadcast_to(p, (last.shape[0], V)))), logits
+
+
+def test_every_position_is_drawn_anew():
+    model, logits = constant(jnp.zeros(V))
+    rows = np.asarray(generate(model, logits, None, jnp.zeros(40, int), keys_of(40), max_tokens=60).tokens)
+    for distance in (1, 2, 5):
+        assert abs((rows[:, distance:] == rows[:, :-distance]).mean() - 1 / V) < 0.035
+
+
+def test_the_last_prompt_token_counts_as_seen():
+    model, logits = constant(jnp.full(V, 1.0).at[3].set(2.0))
+    never = Sampling(greedy=True, repetition_penalty=1e9)
+    made = generate(model, logits, None, jnp.array([3, 4]), None, max_tokens=1, sampling=never)
+    assert made.tokens[:, 0].tolist() == [0, 3]
+
+
 def test_a_heavy_repetition_penalty_never_repeats():
     (tokens, mask), last = inputs_of(PROMPTS)
     seen = seen_tokens(tokens, mask, V)

@@ -30,7 +30,7 @@ def record(folder):
 
 
 @pytest.mark.parametrize("checkpoint", [-1, 0, 3, 7, 9])
-@pytest.mark.parametrize("torn", [0, 1, 9, 25, 70], ids="{} bytes lost".format)
+@pytest.mark.parametrize("torn", [0, 1, 9, 25, 45], ids="{} bytes lost".format)
 def test_a_record_cut_back_and_continued_is_that_of_a_run_left_alone(tmp_path, checkpoint, torn):
     alone, killed = tmp_path / "alone", tmp_path / "killed"
     for folder in (alone, killed):
@@ -101,8 +101,8 @@ def test_plain_lines_are_aligned_and_tell_speed_and_time_left():
     plain.row({"step": 10, "split": "train", "loss": 2.0, "skipped": 0, "tokens_per_second": 84200.0, "seconds": 9.0})
     plain.row({"step": 1000, "split": "valid", "loss": 1.5, "skipped": 2}, best=True)
     assert lines == [
-        "step   10/1000  train  loss 2  84.2k tokens/s  16:30 left",
-        "step 1000/1000  valid  loss 1.5  skipped 2  best",
+        "step   10/1000  train  loss 2.000  84.2k tokens/s  16:30 left",
+        "step 1000/1000  valid  loss 1.500  skipped 2  best",
     ]
     assert plain.speed() == 640.0
 
@@ -122,8 +122,8 @@ def test_a_terminal_gets_a_bar_and_everything_else_gets_lines():
         shown[terminal] = console.file.getvalue()
     for text in shown.values():
         assert "a sample [bold] with brackets [/]" in text
-        assert "step  50/200  valid  loss 1.5" in text
-        assert "test   1.625  0.5" in text.replace("    ", "  ") or "1.625" in text
+        assert "step  50/200  valid  loss 1.500" in text
+        assert "test 1.625 0.5000" in " ".join(text.split())
     assert "50/200" in shown[True]
     assert "loss 1.2500" in shown[True]
     assert "step  50/200  train" in shown[False]

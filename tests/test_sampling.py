@@ -93,13 +93,17 @@ def test_temperature_divides_log_probabilities(value):
     np.testing.assert_allclose(jax.nn.softmax(s.temperature(logits, value)), wanted, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("value", [1e-3, 1e-30, 1e-45])
+@pytest.mark.parametrize("value", [1e-3, 1e-30, 1e-60])
 def test_temperature_towards_zero_is_greedy(value):
     logits = rows_of_logits()
     keys = row_keys(jax.random.key(5), jnp.arange(len(logits)))
     cold = draw(logits, keys, Sampling(temperature=value))
     np.testing.assert_array_equal(cold, draw(logits, None, Sampling(greedy=True)))
     np.testing.assert_array_equal(cold, np.argmax(logits, axis=-1))
+
+
+def test_temperature_leaves_certainty_certain():
+    assert s.temperature(jnp.array([0.0, jnp.inf, -jnp.inf]), 2.0).tolist() == [-np.inf, 0.0, -np.inf]
 
 
 def test_the_repetition_penalty_lowers_seen_tokens_and_no_others():

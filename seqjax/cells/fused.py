@@ -122,7 +122,10 @@ def _backward(cell: Cell, reverse: bool, saved: Saved, cotangents):
         begin = clock.begin(number)
         drive, pull = jax.vjp(lambda weights, xs: cell.project(weights, xs), weights, clock.cut(inputs.xs, begin))
         rooms = jax.tree.map(jnp.zeros_like, jax.tree.leaves(drive))
-        own = [None if slot is not None else clock.room(s, clock.length) for s, slot in zip(plan.sums, plan.slots, strict=True)]
+        own = [
+            None if slot is not None else clock.room(s, clock.length)
+            for s, slot in zip(plan.sums, plan.slots, strict=True)
+        ]
         vectors = [clock.room(shape, clock.length) for shape in plan.vectors]
         step = functools.partial(replay.step, begin)
         past, totals, rooms, own, vectors = jax.lax.fori_loop(

@@ -188,9 +188,22 @@ def _fit(library: tokenizers.Tokenizer, trainer, documents: Sequence[str]) -> to
         saved["model"]["vocab"] = {word: index for index, word in enumerate([DOCUMENT, UNKNOWN, *learned])}
     if saved["model"]["type"] == "Unigram":
         special, learned = saved["model"]["vocab"][:2], saved["model"]["vocab"][2:]
-        rounded = [[piece, round(score, 6)] for piece, score in learned]
-        saved["model"]["vocab"] = special + sorted(rounded, key=lambda entry: (-entry[1], entry[0]))
+        saved["model"]["vocab"] = special + _in_order(learned)
     return tokenizers.Tokenizer.from_str(json.dumps(saved))
+
+
+def _in_order(learned: list[tuple[str, float]]) -> list[tuple[str, float]]:
+    """Pieces of a Unigram model by falling score, the same in every run.
+
+    The last digits of a score depend on the order of a sum. Characters that no piece earned get the lowest score
+    plus 0, 1, 2, … ten-thousandths, in an order that changes from run to run: here, that of the alphabet.
+    """
+    scores = {piece: round(score, 6) for piece, score in learned}
+    lowest = min(scores.values())
+    steps = {piece: (score - lowest) / 1e-4 for piece, score in scores.items() if len(piece) == 1}
+    unearned = sorted(piece for piece, step in steps.items() if abs(step - round(step)) < 0.02 and step < len(steps))
+    scores.update(zip(unearned, sorted(scores[piece] for piece in unearned), strict=True))
+    return sorted(scores.items(), key=lambda entry: (-entry[1], entry[0]))
 
 
 _TRAINERS: dict[str, Callable[[DataConfig, Sequence[str]], tokenizers.Tokenizer]] = {

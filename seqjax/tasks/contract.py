@@ -24,7 +24,8 @@ class Task(NamedTuple):
         presets: named configurations.
         default: the preset of the bare command.
         build: ``(config, folder, writer) -> Built``; a tokenizer that is in the folder is kept.
-        use: ``(config, folder, params) ->`` what the task's own verbs work on; see the task's module.
+        use: ``(config, folder, read_params) ->`` what the task's own verbs work on.
+        evaluate: ``(config, folder, params, paths) -> {metric: value}``, on the run's test split if no paths.
         verbs: ``{verb: function of what ``use`` gave and the verb's options}``.
     """
 
@@ -35,4 +36,5 @@ class Task(NamedTuple):
     default: str
     build: Callable[[Any, RunFolder, bool], Built]
     use: Callable[[Any, RunFolder, Any], Any]
+    evaluate: Callable[[Any, RunFolder, Any, tuple[str, ...]], dict[str, float]]
     verbs: Mapping[str, Callable[..., Any]]

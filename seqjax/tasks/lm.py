@@ -4,18 +4,19 @@ A batch is what :mod:`seqjax.data` makes of text: ids, the next ids, and three m
 """
 
 import dataclasses
+import functools
 
 import jax
 import numpy as np
 
-from seqjax.data import DataConfig, Tokenizer, batches, iterate, load_tokenizer, read_splits, train_tokenizer
+from seqjax.data import DataConfig, Tokenizer, batches, iterate, read_documents, read_splits, train_tokenizer
 from seqjax.models import LanguageModelConfig, NextSymbol, whole_past, windowed
 from seqjax.ops.losses import token_cross_entropy
 from seqjax.ops.metrics import bits_per_unit, perplexity, token_accuracy
 from seqjax.tasks.contract import Built, Task
-from seqjax.tasks.lm_use import LanguageModel, sample
+from seqjax.tasks.lm_use import LanguageModel, sample, score_lines, write
 from seqjax.training.configuration import RunConfig
-from seqjax.training.evaluation import Totals
+from seqjax.training.evaluation import Evaluator, Totals
 from seqjax.training.folder import RunFolder
 from seqjax.training.loop import Job
 from seqjax.training.optimizers import OptimizerConfig
@@ -101,27 +102,27 @@ def build(config: LmConfig, folder: RunFolder, writer: bool = True) -> Built:
     """
     splits = read_splits(config.data)
     if folder.tokenizer.exists():
-        tokenizer = load_tokenizer(folder.tokenizer)
+        tokenizer = Tokenizer.load(folder.tokenizer)
     else:
         tokenizer = train_tokenizer(config.data, splits.train)
         if writer:
             tokenizer.save(folder.tokenizer)
-    ids = {name: [tokenizer.encode(text) for text in texts] for name, texts in splits._asdict().items()}
+    ids = {name: tokenizer.encode_documents(texts) for name, texts in splits._asdict().items()}
     model = symbols(config, tokenizer.size)
 
-    def split(name: str, train: bool):
-        rows = config.batch_size
-        return batches(config.data, ids[name], rows=rows, seed=config.seed, train=train)
+    train = batches(config.data, ids["train"], rows=config.batch_size, seed=config.seed, train=True)
+    whole = functools.partial(batches, config.data, rows=config.batch_size, train=False)
+    buckets = train.lengths if config.data.batches == "bucketed" else None
 
     job = Job(
         objective=objective(model),
         init=model.init,
         carry=model.carry,
-        batches=split("train", True),
+        batches=train,
         iterate=iterate,
-        validation=split("valid", False),
-        test=split("test", False),
-        report=reporter(config.data, tokenizer, splits, ids),
+        validation=whole(ids["valid"], buckets=buckets),
+        test=whole(ids["test"], buckets=buckets),
+        report=reporter(splits._asdict(), ids, tokenizer),
         sample=sampler(config, model, tokenizer) if config.sample_tokens else None,
         counted="cross_entropy",
     )
@@ -135,25 +136,42 @@ def build(config: LmConfig, folder: RunFolder, writer: bool = True) -> Built:
     return Built(job, summary)
 
 
-def reporter(data: DataConfig, tokenizer: Tokenizer, splits, ids):
-    """``(totals, split) -> metrics``: what is measured in nats a symbol, said per character and per word too."""
-    sizes = {}
-    for name, texts in splits._asdict().items():
-        symbols = sum(len(document) + 1 for document in ids[name])  # the end of a document is one
-        sizes[name] = (sum(len(t) + 1 for t in texts) / symbols, sum(len(t.split()) + 1 for t in texts) / symbols)
+def reporter(texts: dict[str, list[str]], ids: dict[str, list[np.ndarray]], tokenizer: Tokenizer):
+    """``(totals, split) -> metrics``: what is measured in nats a symbol, said per character and per word too.
+
+    The end of a document counts as one symbol, one character and one word.
+    """
+    units = {}
+    for name, documents in texts.items():
+        symbols = sum(len(document) + 1 for document in ids[name])
+        units[name] = [
+            sum(len(t) + 1 for t in documents) / symbols,
+            sum(len(t.split()) + 1 for t in documents) / symbols,
+        ]
 
     def report(totals: Totals, split: str) -> dict[str, float]:
         nats, count = totals["cross_entropy"]
-        characters, words = sizes[split]
+        characters, words = units[split]
         row = {"loss": nats / count, "perplexity": perplexity(nats, count)}
         row["bits_per_char"] = bits_per_unit(nats, count * characters)
-        if data.tokenizer in ("bpe", "wordpiece", "unigram", "byte"):
+        if tokenizer.kind not in ("char", "word"):
             row["word_perplexity"] = perplexity(nats, count * words)
         if "accuracy" in totals:
             row["accuracy"] = totals["accuracy"][0] / totals["accuracy"][1]
         return row
 
     return report
+
+
+def evaluate(config: LmConfig, folder: RunFolder, params, paths: tuple[str, ...]) -> dict[str, float]:
+    """Metrics of ``params`` on the text of ``paths``, or on the run's own test split."""
+    tokenizer = Tokenizer.load(folder.tokenizer)
+    texts = read_documents(paths, config.data) if paths else read_splits(config.data).test
+    ids = tokenizer.encode_documents(texts)
+    model = symbols(config, tokenizer.size)
+    measured = batches(config.data, ids, rows=config.batch_size, train=False, vocabulary=tokenizer.size)
+    totals = Evaluator(objective(model), model.carry, config.compute_dtype)(params, measured)
+    return reporter({"test": texts}, {"test": ids}, tokenizer)(totals, "test")
 
 
 def sampler(config: LmConfig, model: NextSymbol, tokenizer: Tokenizer):
@@ -166,6 +184,19 @@ def sampler(config: LmConfig, model: NextSymbol, tokenizer: Tokenizer):
     return draw
 
 
+def use(config: LmConfig, folder: RunFolder, read_params) -> LanguageModel:
+    """The trained model of a run.
+
+    Args:
+        config: of the run.
+        folder: of the run.
+        read_params: from shapes to values, see :func:`seqjax.tasks.session.best_params`.
+    """
+    tokenizer = Tokenizer.load(folder.tokenizer)
+    model = symbols(config, tokenizer.size)
+    return LanguageModel(model, tokenizer, read_params(jax.eval_shape(model.init, jax.random.key(0))))
+
+
 LM = Task(
     name="lm",
     what="language models: predict every next symbol of a text, and write",
@@ -173,5 +204,7 @@ LM = Task(
     presets=PRESETS,
     default="char-lstm",
     build=build,
-    symbols=symbols,
+    use=use,
+    evaluate=evaluate,
+    verbs={"generate": write, "score": score_lines},
 )

@@ -9,12 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqjax.checks import InputError
-from seqjax.data import DOCUMENT, Tokenizer
+from seqjax.data import Tokenizer
 from seqjax.decoding import bucket, generate, pad_prompts, stream
 from seqjax.models import NextSymbol
 from seqjax.ops.dropout import row_keys
 from seqjax.ops.sampling import Sampling
 
+DOCUMENT = 0  # the id of a document's boundary
 ROWS = 32  # lines scored in one call
 
 
@@ -59,18 +60,17 @@ def sample(lm: LanguageModel, prompt: str, tokens: int, key, sampling: Sampling 
     return prompt + lm.tokenizer.decode(new[new != DOCUMENT])
 
 
-def write(lm: LanguageModel, prompt: str, tokens: int, key, sampling: Sampling) -> Iterator[str]:
+def write(lm: LanguageModel, prompt: str, tokens: int, seed: int, sampling: Sampling) -> Iterator[str]:
     """The same text as :func:`sample` in pieces, as soon as they are known; without the prompt."""
-    start = _prompt(lm, prompt, key)
-    decoder = lm.tokenizer.stream()
-    pieces = stream(
+    start = _prompt(lm, prompt, jax.random.key(seed))
+    decoder = lm.tokenizer.decoder()
+    blocks = stream(
         lm.model.decodable, lm.params, start.inputs, start.last, start.keys,
         max_tokens=tokens, sampling=sampling, end=DOCUMENT,
     )  # fmt: skip
-    for new in pieces:
-        new = np.asarray(new[0])
-        yield decoder.feed(new[new != DOCUMENT])
-    yield decoder.finish()
+    for block in blocks:
+        yield "".join(decoder.push(int(symbol)) for symbol in block[0] if symbol != DOCUMENT)
+    yield decoder.flush()
 
 
 def score_lines(lm: LanguageModel, lines: list[str]) -> Iterator[LineScore]:

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-import sys
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,12 +13,13 @@ import jax
 from seqjax.checks import InputError, nearest
 from seqjax.tasks import TASKS
 from seqjax.tasks.contract import Built, Task
-from seqjax.training.checkpoint import Checkpoints
-from seqjax.training.configuration import from_dict
+from seqjax.training.checkpoint import CheckpointError, Checkpoints
+from seqjax.training.configuration import RunConfig, from_dict, read_json
 from seqjax.training.devices import join_cluster
-from seqjax.training.folder import Identity, RunFolder, as_identity, open_run, read_run
+from seqjax.training.folder import RunFolder, as_identity, open_run, read_run
+from seqjax.training.journal import read as read_journal
 from seqjax.training.loop import Outcome, Trainer
-from seqjax.training.progress import reporter
+from seqjax.training.progress import reporter, tensorboard
 from seqjax.training.recorder import Recorder
 
 STARTED = time.perf_counter()
@@ -51,11 +52,10 @@ def read_command(arguments: Sequence[str], program: str = "train.py") -> Command
             raise InputError("--config should be followed by a file, such as runs/NAME/config.json.")
         config = _from_file(words[place + 1], task)
         del words[place : place + 2]
-    tasks = "\n".join(f"  {t.name}: {t.what}; presets {', '.join(t.presets)}" for t in TASKS.values())
+    presets = "\n".join(f"  {t.name}: {', '.join(t.presets)}" for t in TASKS.values())
     config = tyro.cli(
         task.config, default=config, args=words, prog=f"{program} {task.name} {preset}",
-        description=f"{task.config.__doc__}\n\nusage: {program} [TASK] [PRESET] [--config FILE] [--flags]\n{tasks}",
-    
+        description=f"{task.config.__doc__}\n\n{program} [TASK] [PRESET] [--config FILE] [--flags]\n{presets}",
     )  # fmt: skip
     return Command(task, preset, dataclasses.replace(config, out=config.out or f"runs/{task.name}-{preset}"))
 
@@ -73,8 +73,6 @@ def _word(words: list[str], what: str, choices, default: str) -> str:
 
 
 def _from_file(path: str, task: Task):
-    from seqjax.training.configuration import read_json
-
     data = read_json(Path(path))
     if isinstance(data, dict) and data.get("task", task.name) != task.name:
         raise InputError(f"--config {path}: this is of the task {data['task']}, not {task.name}.")
@@ -84,12 +82,136 @@ def _from_file(path: str, task: Task):
 
 @contextlib.contextmanager
 def session(command: Command) -> Iterator[tuple[RunFolder, Recorder]]:
-    """The folder of a run, new or continued, and the record kept in it."""
+    """The folder of a run, new or continued, and the record kept in it.
+
+    Raises:
+        InputError: the folder holds something else, or cannot be written.
+    """
     task, preset, config = command
     if config.distributed:
         join_cluster()
     writer = jax.process_index() == 0
-    folder, identity = open_run(config.out, as_identity(task.name, preset, config), writer=writer)
-    show = reporter(config.steps, silent=not writer)
-    with Recorder(folder, show, keep=config.keep, agree_every=config.log_every, started=STARTED) as recorder:
+    folder, _ = open_run(config.out, as_identity(task.name, preset, config), writer=writer)
+    also = (tensorboard(folder.path),) if config.tensorboard and writer else ()
+    with (
+        reporter(config.steps, silent=not writer) as show,
+        Recorder(folder, show, keep=config.keep, agree_every=config.log_every, started=STARTED, also=also) as recorder,
+    ):
         yield folder, recorder
+
+
+def begin(command: Command, folder: RunFolder, recorder: Recorder) -> tuple[Built, Trainer]:
+    """Read the data, make the model and the step, and say what will be trained."""
+    built = command.task.build(command.config, folder, recorder.writer)
+    width = max(len(what) for what, _ in built.summary)
+    recorder.note("\n".join(f"{what:<{width}}  {much}" for what, much in [*built.summary, ("run", str(folder.path))]))
+    config = read_run(folder.path)[1].config  # with the horizon that holds for this run
+    optimizer = dataclasses.replace(command.config.optimizer, horizon=config["optimizer"]["horizon"])
+    return built, Trainer(built.job, command.config, optimizer, folder)
+
+
+def finish(outcome: Outcome, command: Command, trainer: Trainer, recorder: Recorder) -> int:
+    """After the last step: the best parameters on the test split, and the curves; the exit code.
+
+    A run that a signal stopped says how to go on, and exits as the signal would have it.
+    """
+    recorder.settle()
+    folder = recorder.folder
+    if recorder.writer:
+        recorder.note(draw_curves(folder))
+    if outcome.signal is not None:
+        name = signal.Signals(outcome.signal).name
+        recorder.note(f"{name}: stopped after step {outcome.step:,} and saved. The same command continues the run.")
+        return 128 + outcome.signal
+    shapes = jax.eval_shape(trainer.job.init, jax.random.key(0))
+    params, step = best_params(command.config, folder, shapes)
+    row = trainer.test(params, step, recorder)
+    if recorder.writer:
+        shown = {name: value for name, value in row.items() if name not in ("step", "split")}
+        recorder.reporter.table(f"test split, best validation at step {step:,}:", [shown])
+        recorder.note(
+            f"try: seqjax generate {folder.path}    seqjax evaluate {folder.path}    seqjax inspect {folder.path}"
+        )
+    return 0
+
+
+def draw_curves(folder: RunFolder) -> str:
+    """Write curves.png; say where it is, or what it needs."""
+    from seqjax.plots.curves import curves
+
+    try:
+        rows = read_journal(folder.metrics)
+        curves(rows, title=folder.path.name).savefig(folder.path / "curves.png")
+    except InputError as error:
+        return f"no curves.png: {error}"
+    return f"curves: {folder.path / 'curves.png'}"
+
+
+def best_params(config: RunConfig, folder: RunFolder, shapes) -> tuple[Any, int]:
+    """The parameters with the lowest validation loss, and their step; without a validation, the newest.
+
+    Args:
+        config: of the run.
+        folder: of the run.
+        shapes: abstract parameters.
+
+    Raises:
+        CheckpointError: no checkpoint can be used.
+    """
+    item = "average" if config.average else "params"
+    with Checkpoints(folder.checkpoints, keep_last=config.keep) as checkpoints:
+        newest = checkpoints.restore({item: shapes})
+        if newest is None:
+            raise InputError(
+                f"{folder.path}: the run has no checkpoint yet. Train it first: seqjax train --out {folder.path}"
+            )
+        best = newest.meta["memory"]["best_step"]
+        if best in (None, newest.step):
+            return newest.items[item], newest.step
+        try:
+            restored = checkpoints.restore({item: shapes}, step=best)
+        except CheckpointError as error:
+            checkpoints.warn(f"WARNING: {error} The newest step, {newest.step}, is used instead of the best.")
+            restored = newest
+        return restored.items[item], restored.step
+
+
+class Opened(NamedTuple):
+    """A run that exists."""
+
+    task: Task
+    config: Any
+    folder: RunFolder
+
+
+def open_existing(path: str) -> Opened:
+    """A run to use, its configuration read back strictly."""
+    folder, identity = read_run(path)
+    if identity.task not in TASKS:
+        raise InputError(f"{folder.config}: `{identity.task}` is no task. {nearest(identity.task, TASKS)}")
+    task = TASKS[identity.task]
+    return Opened(task, from_dict(task.config, identity.config, where=str(folder.config)), folder)
+
+
+def trained(run: Opened):
+    """What the task's own verbs work on: the best model of a run."""
+    return run.task.use(run.config, run.folder, lambda shapes: best_params(run.config, run.folder, shapes)[0])
+
+
+def trained_shapes(run: Opened):
+    """The shapes of a run's parameters, without reading a checkpoint."""
+    return run.task.use(run.config, run.folder, lambda shapes: shapes).params
+
+
+def best_of(run: Opened) -> tuple[Any, int]:
+    """The best parameters of a run, and their step."""
+    return best_params(run.config, run.folder, trained_shapes(run))
+
+
+def verb_of(run: Opened, verb: str):
+    """What a verb does for the task of a run."""
+    if verb not in run.task.verbs:
+        raise InputError(
+            f"{verb}: a run of the task {run.task.name} cannot do this. It can: {', '.join(run.task.verbs)}."
+        )
+    return run.task.verbs[verb]

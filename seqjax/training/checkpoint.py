@@ -162,7 +162,7 @@ class Checkpoints:
             step: read this one or none.
 
         Returns:
-            The checkpoint, in NumPy arrays; ``None`` if there is none at all.
+            The checkpoint, in NumPy arrays; ``None`` if none was ever finished.
 
         Raises:
             CheckpointError: there are some, but none verifies; there is no such ``step``; the arrays do not fit.
@@ -179,7 +179,9 @@ class Checkpoints:
                 return self._read(candidate, targets)
             faults[candidate] = reason
             self.warn(f"WARNING: {self._path(candidate)} is not used: {reason}.")
-        if not faults:
+        killed_in_the_first = step is None and len(found) == 1 and not (self._path(found[0]) / manifest.NAME).exists()
+        if not faults or killed_in_the_first:
+            self._broken |= faults
             return None
         rows = "".join(f"\n  step {number}: {reason}" for number, reason in faults.items())
         raise CheckpointError(

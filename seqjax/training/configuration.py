@@ -7,6 +7,8 @@ import typing
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+import jax.numpy as jnp
+
 from seqjax.checks import InputError, nearest
 
 T = TypeVar("T")
@@ -28,6 +30,7 @@ class RunConfig:
     patience: int = 0  # validations without improvement before training stops; 0: never stops early
     keep: int = 2  # newest checkpoints kept, besides the best
     max_skipped: int = 20  # steps in a row without a finite gradient before training gives up
+    tensorboard: bool = False  # write event files for TensorBoard too (extra `log`)
     distributed: bool = False  # join the other processes of a cluster
 
     def __post_init__(self):
@@ -42,8 +45,13 @@ class RunConfig:
         if self.patience < 0:
             raise InputError(f"--patience should be at least 0, but it is {self.patience}.")
 
+    @property
+    def compute_dtype(self):
+        """The type that parameters are cast to for the computation; None: they are used as they are."""
+        return jnp.bfloat16 if self.precision == "bfloat16" else None
 
-IDENTITY = ("out", "distributed", "steps")  # fields that may differ when a run goes on
+
+IDENTITY = ("out", "distributed", "tensorboard", "steps")  # fields that may differ when a run goes on
 
 
 def from_dict(kind: type[T], data: Any, where: str = "config") -> T:
@@ -99,7 +107,9 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}: this is not readable as JSON ({error}).") from None
 
 
-def differences(old: dict, new: dict, ignore: tuple[str, ...] = IDENTITY, prefix: str = "") -> list[tuple[str, Any, Any]]:
+def differences(
+    old: dict, new: dict, ignore: tuple[str, ...] = IDENTITY, prefix: str = ""
+) -> list[tuple[str, Any, Any]]:
     """Where two nested dicts differ: (dotted name, old value, new value).
 
     Example:

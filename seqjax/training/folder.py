@@ -24,6 +24,10 @@ class RunFolder(NamedTuple):
         return self.path / "checkpoints"
 
     @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
     def tokenizer(self) -> Path:
         return self.path / "tokenizer.json"
 
@@ -74,7 +78,9 @@ def read_run(path: str | Path) -> tuple[RunFolder, Identity]:
     folder = RunFolder(Path(path))
     if not folder.config.is_file():
         reason = "there is no such folder" if not folder.path.exists() else "it has no config.json"
-        raise InputError(f"{folder.path}: this is not the folder of a run: {reason}. Try `seqjax train --out {folder.path}`.")
+        raise InputError(
+            f"{folder.path}: this is not the folder of a run: {reason}. Try `seqjax train --out {folder.path}`."
+        )
     data = read_json(folder.config)
     if not isinstance(data, dict) or not {"task", "preset", "config"} <= data.keys():
         raise InputError(f"{folder.config}: should be the configuration of a run, but it lacks task, preset or config.")

@@ -51,9 +51,12 @@ class Journal:
         _append(self.path, json.dumps(_plain(row), allow_nan=False) + "\n")
 
     def cut(self, step: int) -> None:
-        """Drop rows of later steps, and a last line that a kill left half-written; whole or not at all."""
+        """Drop rows of later steps, of the test split, and a last line that a kill left half-written.
+
+        The test split is measured again when training ends again. The file changes whole or not at all.
+        """
         if self.path.exists():
-            kept = [line for line, row in _lines(self.path) if row["step"] <= step]
+            kept = [line for line, row in _lines(self.path) if row["step"] <= step and row.get("split") != "test"]
             _replace(self.path, b"".join(line + b"\n" for line in kept))
 
 

@@ -9,7 +9,6 @@ import collections
 import dataclasses
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -61,9 +60,7 @@ class Outcome(NamedTuple):
     """How training ended."""
 
     step: int
-    best_step: int | None
-    signal: int | None  # the signal that stopped it, or None
-    params: Any  # of the best validation
+    signal: int | None  # the signal that stopped it, or None: it came to its end
 
 
 class Trainer:
@@ -82,13 +79,12 @@ class Trainer:
         self.transform = make_optimizer(optimizer, config.steps)
         self.rate = make_schedule(optimizer, optimizer.horizon or config.steps)
         self.plateau = make_plateau(optimizer) if optimizer.schedule == "plateau" else None
-        dtype = jnp.bfloat16 if config.precision == "bfloat16" else None
         step = make_train_step(
             job.objective, self.transform,
-            accumulate=config.accumulate, compute_dtype=dtype, average_decay=config.average,
+            accumulate=config.accumulate, compute_dtype=config.compute_dtype, average_decay=config.average,
         )  # fmt: skip
         self.step = parallel(step)
-        self.evaluate = Evaluator(job.objective, job.carry, dtype)
+        self.evaluate = Evaluator(job.objective, job.carry, config.compute_dtype)
         self.key = jax.random.key(config.seed)
         self.memory = Memory()
         self.flight: collections.deque = collections.deque()
@@ -114,7 +110,7 @@ class Trainer:
             if stop.number is not None:
                 self._land(None, step, recorder, 0)
                 self._save(step, state, batches, recorder)
-        return Outcome(step, self.memory.best_step, stop.number, self._params(state))
+        return Outcome(step, stop.number)
 
     def _begin(self, recorder: Recorder) -> tuple[TrainState, Any]:
         carry = self.job.carry(self.config.batch_size)
@@ -131,7 +127,9 @@ class Trainer:
         self.memory.done = self.memory.done and bool(self.config.patience)
         self.plateau_state = items.get("plateau", self.plateau_state)
         own = {name: items.get(name, getattr(state, name)) for name in TrainState._fields}
-        return place(TrainState(**(own | items["scalars"]))), self.job.iterate(self.job.batches, start_state=meta["data"])
+        return place(TrainState(**(own | items["scalars"]))), self.job.iterate(
+            self.job.batches, start_state=meta["data"]
+        )
 
     def _items(self, state: TrainState) -> dict[str, Any]:
         """The state as the items of a checkpoint; those without arrays are left out."""
@@ -207,13 +205,11 @@ class Trainer:
         self._log_clock += time.perf_counter() - before
         return state
 
+    def test(self, params, step: int, recorder: Recorder) -> dict[str, Any]:
+        """The last row of metrics.jsonl: these parameters, of this step, on the test split."""
+        row = {"step": step, "split": "test"} | self.job.report(self.evaluate(params, self.job.test), "test")
+        recorder.write(row)
+        return row
+
     def _params(self, state: TrainState):
         return state.params if state.average is None else state.average
-
-
-def final_report(job: Job, evaluate: Evaluator, params, step: int) -> dict[str, Any]:
-    """The last row of metrics.jsonl: the best parameters on the test split."""
-    return {"step": step, "split": "test"} | job.report(evaluate(params, job.test), "test")
-
-
-__all__ = ["Job", "Memory", "Outcome", "Path", "Trainer", "final_report"]

@@ -4,7 +4,6 @@ Only process 0 writes; the others hold a recorder that restores with it and is o
 """
 
 import time
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -26,7 +25,7 @@ class Recorder:
         keep: newest checkpoints kept, besides the best.
         agree_every: with several processes, steps between agreeing whether a signal came.
         started: ``time.perf_counter()`` at the start of the process, for ``seconds``.
-        also: other places that rows go to, such as TensorBoard; things with ``write(row)``.
+        also: other places that rows go to, such as TensorBoard; things with ``write(row)`` and ``cut(step)``.
     """
 
     def __init__(self, folder: RunFolder, reporter, *, keep: int, agree_every: int, started: float, also=()):
@@ -38,7 +37,9 @@ class Recorder:
         self.first_step_seconds: float | None = None
 
     def __enter__(self):
-        self.checkpoints = Checkpoints(self.folder.checkpoints, keep_last=self.keep).__enter__() if self.writer else None
+        self.checkpoints = (
+            Checkpoints(self.folder.checkpoints, keep_last=self.keep).__enter__() if self.writer else None
+        )
         return self
 
     def __exit__(self, *error):
@@ -57,6 +58,8 @@ class Recorder:
                     restored = reader.restore(targets, step=step)
         if self.writer:
             self.journal.cut(step)
+            for place in self.also:
+                place.cut(step)
             cut_samples(self.folder.path / "samples.txt", step)
         if restored is None:
             return None
@@ -79,15 +82,12 @@ class Recorder:
         if self.checkpoints is not None:
             self.checkpoints.poll()
 
-    def load(self, step: int, targets: dict[str, Any]) -> dict[str, Any]:
-        """Items of one step of this run, e.g. the best parameters."""
+    def settle(self) -> None:
+        """Wait until everything saved is on the disk, for every process."""
         if self.checkpoints is not None:
             self.checkpoints.wait()
         if jax.process_count() > 1:
             multihost_utils.sync_global_devices("saved")
-        with Checkpoints(self.folder.checkpoints, keep_last=self.keep) as reader:
-            restored = reader.restore(targets, step=step)
-        return {} if restored is None else restored.items
 
     def write(self, row: dict[str, Any], best: bool = False) -> None:
         """Add a row to metrics.jsonl and show it."""
@@ -127,8 +127,3 @@ class Recorder:
         came = multihost_utils.process_allgather(np.int32(stop.number or 0))
         stop.number = int(np.max(came)) or None
         return stop.number is not None
-
-
-def samples_path(folder: Path) -> Path:
-    """Where samples are written."""
-    return folder / "samples.txt"

@@ -93,6 +93,7 @@ def _shape(entry: list) -> jax.ShapeDtypeStruct:
 def _one_voice() -> None:
     """Orbax raises an error, logs its traceback, and lets writes that it gave up complain: only the first is wanted."""
     logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
+    logging.getLogger("asyncio").addFilter(lambda record: "orbax" not in record.getMessage())
     before = sys.unraisablehook
 
     def hook(unraisable) -> None:

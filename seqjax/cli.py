@@ -1,0 +1,211 @@
+"""The ``seqjax`` command: few verbs, the same for every task, over the folder of a run."""
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+from seqjax.checks import InputError, nearest
+
+
+def main() -> None:
+    """Entry point of the console command."""
+    exit_with(command, sys.argv[1:])
+
+
+def exit_with(function: Callable[[list[str]], int | None], arguments: list[str]) -> None:
+    """Run a command; a refusal is one message on standard error and exit code 2, without a traceback."""
+    prepare_process()
+    try:
+        code = function(arguments) or 0
+        sys.stdout.flush()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
+def prepare_process() -> None:
+    """Remember compiled programs between processes, in the user's cache folder unless JAX is told otherwise."""
+    import jax
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqjax" / "compiled"
+    if jax.config.jax_compilation_cache_dir is None:
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def command(arguments: list[str]) -> int:
+    """``seqjax VERB …``."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0
+    if arguments[0] == "--version":
+        from seqjax.version import __version__
+
+        print(__version__)
+        return 0
+    verb, *rest = arguments
+    if verb not in VERBS:
+        raise InputError(f"`{verb}` is no verb of seqjax. {nearest(verb, VERBS)}")
+    return VERBS[verb](rest) or 0
+
+
+def parse(kind: type, arguments: Sequence[str], verb: str):
+    """Read a verb's options."""
+    import tyro
+
+    return tyro.cli(kind, args=arguments, prog=f"seqjax {verb}", description=kind.__doc__)
+
+
+def train(arguments: list[str]) -> int:
+    """Train, or continue: what ``python train.py`` does."""
+    from seqjax.tasks.session import begin, finish, read_command, session
+
+    wanted = read_command(arguments, program="seqjax train")
+    with session(wanted) as (folder, recorder):
+        _, trainer = begin(wanted, folder, recorder)
+        return finish(trainer.run(recorder), wanted, trainer, recorder)
+
+
+def _positional():
+    import tyro
+
+    return tyro.conf.Positional
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataOption:
+    """Which text."""
+
+    path: tuple[str, ...] = ()  # files or folders; default: the run's own test split
+
+
+def evaluate(arguments: list[str]) -> None:
+    """Metrics of the best checkpoint."""
+    from seqjax.tasks.session import best_of, open_existing
+
+    @dataclasses.dataclass(frozen=True)
+    class Evaluate:
+        """Evaluate the best checkpoint of a run on its test split, or on other files."""
+
+        run: Annotated[str, _positional()]  # folder of the run
+        data: DataOption = DataOption()
+        json: bool = False  # print one JSON object
+
+    options = parse(Evaluate, arguments, "evaluate")
+    run = open_existing(options.run)
+    params, step = best_of(run)
+    metrics = run.task.evaluate(run.config, run.folder, params, options.data.path)
+    if options.json:
+        print(json.dumps({"step": step, "split": "test"} | metrics))
+        return
+    from seqjax.training.progress import Reporter
+
+    Reporter(run.config.steps).table(f"{run.folder.path}, step {step:,}", [metrics])
+
+
+def generate(arguments: list[str]) -> None:
+    """Write text, streaming to the terminal."""
+    from seqjax.tasks.session import open_existing, trained, verb_of
+
+    @dataclasses.dataclass(frozen=True)
+    class Generate:
+        """Write on from a prompt with the best checkpoint of a run."""
+
+        run: Annotated[str, _positional()]  # folder of the run
+        prompt: str = ""  # what the text starts with
+        max_tokens: int = 400  # symbols written at most; the text may end before
+        temperature: float = 0.8  # below 1 more careful, above 1 more daring
+        top_k: int | None = None  # draw among the k likeliest symbols only
+        top_p: float | None = None  # draw among the likeliest symbols that together have this probability
+        min_p: float | None = None  # leave out symbols below this fraction of the likeliest one's probability
+        repetition_penalty: float = 1.0  # above 1, symbols that stood already become less likely
+        greedy: bool = False  # always the likeliest symbol
+        seed: int = 0  # another seed, another text
+
+    options = parse(Generate, arguments, "generate")
+    from seqjax.ops.sampling import Sampling
+
+    if options.max_tokens < 1:
+        raise InputError(f"generate: --max-tokens should be at least 1, but it is {options.max_tokens}.")
+    names = [field.name for field in dataclasses.fields(Sampling)]
+    sampling = Sampling(**{name: getattr(options, name) for name in names})
+    run = open_existing(options.run)
+    write = verb_of(run, "generate")
+    pieces = write(trained(run), options.prompt, options.max_tokens, options.seed, sampling)
+    first = next(pieces, "")  # a prompt that cannot be read is refused before anything is printed
+    print(options.prompt + first, end="", flush=True)
+    for piece in pieces:
+        print(piece, end="", flush=True)
+    print()
+
+
+def score(arguments: list[str]) -> None:
+    """Log-probability and perplexity of each line of standard input."""
+    from seqjax.tasks.session import open_existing, trained, verb_of
+
+    @dataclasses.dataclass(frozen=True)
+    class Score:
+        """Log-probability (nats) and perplexity (per symbol) of each line of standard input, tab-separated."""
+
+        run: Annotated[str, _positional()]  # folder of the run
+        json: bool = False  # one JSON object a line
+
+    options = parse(Score, arguments, "score")
+    run = open_existing(options.run)
+    scored = verb_of(run, "score")
+    lines = read_lines()
+    for line, row in zip(lines, scored(trained(run), lines), strict=True):
+        if options.json:
+            print(json.dumps({"line": line} | row._asdict()))
+        else:
+            print(f"{row.log_probability:.4f}\t{row.perplexity:.4f}\t{line}")
+
+
+def read_lines() -> list[str]:
+    """The lines of standard input."""
+    try:
+        return [line.rstrip("\r\n") for line in sys.stdin]
+    except UnicodeDecodeError as error:
+        raise InputError(f"standard input: byte {error.start} is not UTF-8. Convert it first.") from None
+
+
+def inspect(arguments: list[str]) -> None:
+    """Configuration, parameters and checkpoints of a run."""
+    from seqjax.tasks.inspection import describe
+
+    @dataclasses.dataclass(frozen=True)
+    class Inspect:
+        """Show the configuration, the parameters and the checkpoints of a run, and whether they verify."""
+
+        run: Annotated[str, _positional()]  # folder of the run
+
+    print(describe(parse(Inspect, arguments, "inspect").run))
+
+
+VERBS: dict[str, Callable[[list[str]], int | None]] = {
+    "train": train,
+    "evaluate": evaluate,
+    "generate": generate,
+    "score": score,
+    "inspect": inspect,
+}
+USAGE = """seqjax: train sequence models, and use them
+
+  seqjax train [TASK] [PRESET] [--flags]     train, or continue a run: the same as python train.py
+  seqjax evaluate RUN [--data.path FILE]     metrics on the test split, or on another text
+  seqjax generate RUN [--prompt TEXT]        write
+  seqjax score RUN < lines                   log-probability and perplexity of each line
+  seqjax inspect RUN                         configuration, parameters, checkpoints
+
+seqjax VERB --help shows the flags of each; RUN is the folder of a run, such as runs/lm-char-lstm."""

@@ -1,0 +1,99 @@
+"""Methods in float32, second derivatives, batch axes, and eager calls, over every cell."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from catalogue import CELLS, B, name_of
+from cell_runs import QUICKLY, assert_same, every_way, host, make_case, outcome
+
+from seqjax import cells, unroll
+
+each_cell = pytest.mark.parametrize("row", CELLS, ids=name_of)
+
+
+@each_cell
+def test_methods_agree_in_float32(row):
+    case = make_case(row, dtype=jnp.float32)
+    run = jax.jit(lambda case: [outcome(row, case, True, method) for method in ("scan", "fused")])
+    scan, fused = run(case)
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves((scan.final, scan.ys, fused.final, fused.ys)))
+    assert_same(host(fused), host(scan), tolerance=1e-5)
+
+
+@each_cell
+def test_hessian_vector_products_agree(row):
+    with jax.enable_x64(True):
+        case = make_case(row)
+
+        def product(case, direction, method):
+            def gradient(params):
+                return outcome(row, case._replace(params=params), False, method).gradients[0]
+
+            return jax.jvp(gradient, (case.params,), (direction,))[1]
+
+        run = jax.jit(lambda *given: [product(*given, m) for m in ("scan", "fused")], compiler_options=QUICKLY)
+        scan, fused = run(case, row.params(seed=5))
+        assert_same(host(fused), host(scan))
+        assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(scan)) > 1e-6
+
+
+@each_cell
+def test_no_and_two_batch_axes_equal_one(row):
+    with jax.enable_x64(True):
+        case = make_case(row)
+        wanted = every_way(row)(case)[False, "fused", "none"]
+        run = jax.jit(lambda case: outcome(row, case, False, "fused"), compiler_options=QUICKLY)
+
+        def reshaped(change):
+            return jax.tree.map(change, case._replace(params=None))._replace(params=case.params)
+
+        two = host(run(reshaped(lambda leaf: leaf.reshape(2, B // 2, *leaf.shape[1:]))))
+        merged = jax.tree.map(lambda leaf: leaf.reshape(B, *leaf.shape[2:]), (two.final, two.ys, two.gradients[1:]))
+        assert_same(merged, (wanted.final, wanted.ys, wanted.gradients[1:]))
+        assert_same(two.gradients[0], wanted.gradients[0])
+        rows = [host(run(reshaped(lambda leaf, b=b: leaf[b]))) for b in range(B)]
+        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *[(r.final, r.ys, r.gradients[1:]) for r in rows])
+        assert_same(stacked, (wanted.final, wanted.ys, wanted.gradients[1:]))
+        assert_same(jax.tree.map(lambda *leaves: sum(leaves), *[r.gradients[0] for r in rows]), wanted.gradients[0])
+
+
+@pytest.mark.parametrize("method", ["scan", "fused"])
+def test_an_eager_call_compiles_nothing_the_second_time(method, caplog):
+    params = cells.GRU.init(jax.random.key(0), 3, 4)
+
+    def call(value):
+        return jax.grad(lambda params: unroll(cells.GRU, params, jnp.full((2, 5, 3), value), method=method)[1].sum())(
+            params
+        )
+
+    call(1.0)
+    with jax.log_compiles(True), caplog.at_level("WARNING"):
+        call(2.0)
+    assert not [record.getMessage() for record in caplog.records if "XLA compilation" in record.getMessage()]
+
+
+def test_no_steps_give_the_initial_state_and_no_outputs():
+    cell = cells.LSTMProjected
+    params = cell.init(jax.random.key(0), 3, 4)
+    state, ys = unroll(cell, params, jnp.ones((2, 0, 3)), initial=cells.LSTMProjectedState(jnp.ones(2), jnp.ones(4)))
+    assert ys.shape == (2, 0, 2)
+    assert float(state.cell.min()) == float(state.hidden.max()) == 1.0
+    states, gates = cells.trace(cell, params, jnp.ones((2, 0, 3)))
+    assert states.cell.shape == gates.forget.shape == (2, 0, 4)
+
+
+def test_cells_differ_in_name_and_are_all_on_the_command_line():
+    assert len({cell.name for cell in cells.BY_NAME.values()}) == len(cells.BY_NAME)
+    for cell in cells.BY_NAME.values():
+        state, ys = unroll(cell, cell.init(jax.random.key(0), 3, 4), jnp.ones((2, 0, 3)))
+        assert ys.shape[-1] == cell.output(state).shape[-1]
+
+
+def test_the_time_to_the_next_visit_skips_what_is_masked():
+    elapsed = jnp.array([[9.0, 2.0, jnp.nan, 5.0, 7.0], [9.0, 1.0, 2.0, 3.0, 4.0]])[..., None]
+    mask = jnp.array([[True, True, False, True, False], [False] * 4 + [True]])
+    following = cells.reversed_elapsed(elapsed, mask)[..., 0]
+    assert following[0, jnp.array([0, 1, 3])].tolist() == [2.0, 5.0, 0.0]
+    assert float(following[1, 4]) == 0.0
+    assert cells.reversed_elapsed(elapsed)[1, :, 0].tolist() == [1.0, 2.0, 3.0, 4.0, 0.0]

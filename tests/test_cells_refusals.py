@@ -1,0 +1,55 @@
+"""Bad input is refused, and the message says where, what was wanted, what came and what to try."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from catalogue import CELLS, name_of
+
+from seqjax import InputError, cells, unroll
+
+PARAMS = cells.LSTM.init(jax.random.key(0), 3, 4)
+XS = jnp.ones((2, 5, 3))
+WRONG_STATE = cells.LSTMState(jnp.ones((3, 4)), jnp.ones((3, 4)))
+
+REFUSED = {
+    "one-axis": ({"xs": jnp.ones(5)}, r"`xs` should be \(\*B, T, D\).*\(5,\).*xs\[\.\.\., None\]"),
+    "no-array": ({"xs": ()}, r"`xs` should be"),
+    "features": ({"xs": jnp.ones((2, 5, 4))}, r"LSTM reads.*\(3, 16\).*D = 4.*in_features"),
+    "leaves-apart": ({"xs": cells.Visits(XS, jnp.ones((2, 4, 1)))}, r"`xs`.*\(2, 5, any\).*\(2, 4, 1\)"),
+    "mask-shape": ({"mask": jnp.ones((2, 4), bool)}, r"`mask` should be \(\*B, T\) = \(2, 5\), but it is \(2, 4\)"),
+    "mask-rank": ({"mask": jnp.ones((2, 5, 1), bool)}, r"`mask`.*\(2, 5, 1\)"),
+    "mask-type": ({"mask": jnp.ones((2, 5))}, r"`mask` should be boolean.*float32.*mask > 0"),
+    "reset-shape": ({"reset": jnp.ones((5,), bool)}, r"`reset` should be \(\*B, T\) = \(2, 5\), but it is \(5,\)"),
+    "reset-type": ({"reset": jnp.ones((2, 5), int)}, r"`reset` should be boolean.*int32"),
+    "state-type": ({"state": cells.GRUState(jnp.ones((2, 4)))}, r"`state` should be a LSTMState.*GRUState"),
+    "state-bare": ({"state": jnp.ones((2, 4))}, r"`state` should be a LSTMState"),
+    "state-shape": ({"state": WRONG_STATE}, r"`state` should be \(\*B, H\) = \(2, 4\), but it is \(3, 4\)"),
+    "initial-shape": ({"initial": WRONG_STATE}, r"`initial` should be \(\*B, H\) = \(2, 4\)"),
+    "method": ({"method": "fusde"}, r"`method`.*'fusde'.*Did you mean `fused`\?.*auto, fused, scan"),
+    "remat": ({"remat": "chunks"}, r"`remat`.*'chunks'.*Did you mean `chunk`\?"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_bad_input_is_refused_with_advice(name):
+    wrong, message = REFUSED[name]
+    given = {"params": PARAMS, "xs": XS, **wrong}
+    with pytest.raises(InputError, match=f"(?s)unroll: .*{message}"):
+        unroll(cells.LSTM, given.pop("params"), given.pop("xs"), **given)
+
+
+@pytest.mark.parametrize("name", [name for name in REFUSED if name not in ("method", "remat")])
+def test_looking_inside_refuses_the_same(name):
+    wrong, message = REFUSED[name]
+    given = {"xs": XS, **wrong}
+    with pytest.raises(InputError, match=f"(?s){message}"):
+        cells.trace(cells.LSTM, PARAMS, **given)
+
+
+@pytest.mark.parametrize("row", CELLS, ids=name_of)
+def test_every_cell_says_which_features_it_wants(row):
+    params = row.cell.init(jax.random.key(0), 5, 4)
+    xs = row.inputs(np.random.default_rng(0), (2, 3), jnp.float32)
+    with pytest.raises(InputError, match=rf"(?s){row.cell.name} reads.*input_kernel.*\(5, .*in_features"):
+        unroll(row.cell, params, xs)
