@@ -7,7 +7,8 @@ one to read first: every line below names a room of the library where the rest c
 import sys
 
 from seqjax.cli import exit_with
-from seqjax.tasks.session import begin, finish, read_command, session
+from seqjax.tasks.command import read_command
+from seqjax.tasks.session import begin, finish, session
 
 
 def main(arguments: list[str]) -> int:
@@ -19,7 +20,7 @@ def main(arguments: list[str]) -> int:
         # Data and model: text to batches (seqjax/data), a tokenizer trained on the training split, the layers
         # (seqjax/models) as pure functions, the loss. Then the step: one pmapped function for every task and any
         # number of devices (seqjax/training/step.py).
-        built, trainer = begin(command, folder, recorder)
+        trainer = begin(command, folder, recorder)
 
         # The loop: step, log, validate, write a sample, save (seqjax/training/loop.py), until the last step, the end
         # of patience, Ctrl-C or SIGTERM.

@@ -31,6 +31,11 @@ def exit_with(function: Callable[[list[str]], int | None], arguments: list[str])
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError as error:  # a full disk, a folder that was taken away
+        if error.strerror is None:
+            raise
+        print(f"error: {error.filename or 'the system refused'}: {error.strerror}.", file=sys.stderr)
+        code = 2
     sys.exit(code)
 
 
@@ -39,7 +44,7 @@ def prepare_process() -> None:
     import jax
 
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqjax" / "compiled"
-    if jax.config.jax_compilation_cache_dir is None:
+    if getattr(jax.config, "jax_compilation_cache_dir", None) is None:
         jax.config.update("jax_compilation_cache_dir", str(cache))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
@@ -62,25 +67,26 @@ def command(arguments: list[str]) -> int:
 
 def parse(kind: type, arguments: Sequence[str], verb: str):
     """Read a verb's options."""
-    import tyro
+    from seqjax.tasks.flags import parse_flags
 
-    return tyro.cli(kind, args=arguments, prog=f"seqjax {verb}", description=kind.__doc__)
+    return parse_flags(kind, arguments, program=f"seqjax {verb}")
 
 
 def train(arguments: list[str]) -> int:
     """Train, or continue: what ``python train.py`` does."""
-    from seqjax.tasks.session import begin, finish, read_command, session
+    from seqjax.tasks.command import read_command
+    from seqjax.tasks.session import begin, finish, session
 
     wanted = read_command(arguments, program="seqjax train")
     with session(wanted) as (folder, recorder):
-        _, trainer = begin(wanted, folder, recorder)
+        trainer = begin(wanted, folder, recorder)
         return finish(trainer.run(recorder), wanted, trainer, recorder)
 
 
-def _positional():
+def _folder():
     import tyro
 
-    return tyro.conf.Positional
+    return tyro.conf.arg(metavar="RUN")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,7 +104,7 @@ def evaluate(arguments: list[str]) -> None:
     class Evaluate:
         """Evaluate the best checkpoint of a run on its test split, or on other files."""
 
-        run: Annotated[str, _positional()]  # folder of the run
+        run: Annotated[str, _folder()]  # folder of the run
         data: DataOption = DataOption()
         json: bool = False  # print one JSON object
 
@@ -122,7 +128,7 @@ def generate(arguments: list[str]) -> None:
     class Generate:
         """Write on from a prompt with the best checkpoint of a run."""
 
-        run: Annotated[str, _positional()]  # folder of the run
+        run: Annotated[str, _folder()]  # folder of the run
         prompt: str = ""  # what the text starts with
         max_tokens: int = 400  # symbols written at most; the text may end before
         temperature: float = 0.8  # below 1 more careful, above 1 more daring
@@ -138,6 +144,8 @@ def generate(arguments: list[str]) -> None:
 
     if options.max_tokens < 1:
         raise InputError(f"generate: --max-tokens should be at least 1, but it is {options.max_tokens}.")
+    if not 0 <= options.seed < 2**31:
+        raise InputError(f"generate: --seed should lie in [0, 2^31), but it is {options.seed}.")
     names = [field.name for field in dataclasses.fields(Sampling)]
     sampling = Sampling(**{name: getattr(options, name) for name in names})
     run = open_existing(options.run)
@@ -158,7 +166,7 @@ def score(arguments: list[str]) -> None:
     class Score:
         """Log-probability (nats) and perplexity (per symbol) of each line of standard input, tab-separated."""
 
-        run: Annotated[str, _positional()]  # folder of the run
+        run: Annotated[str, _folder()]  # folder of the run
         json: bool = False  # one JSON object a line
 
     options = parse(Score, arguments, "score")
@@ -188,7 +196,7 @@ def inspect(arguments: list[str]) -> None:
     class Inspect:
         """Show the configuration, the parameters and the checkpoints of a run, and whether they verify."""
 
-        run: Annotated[str, _positional()]  # folder of the run
+        run: Annotated[str, _folder()]  # folder of the run
 
     print(describe(parse(Inspect, arguments, "inspect").run))
 

@@ -38,7 +38,7 @@ def test_traced_states_are_those_of_the_run(row):
 
     traced = jax.jit(look, compiler_options=QUICKLY)(case)
     for reverse, states in zip(DIRECTIONS, traced, strict=True):
-        wanted = every_way(row)(case)[reverse, "scan", "none"]
+        wanted = every_way(row)(case)[reverse, "scan"]
         last = 0 if reverse else T - 1
         assert_same(host(jnp.where(case.mask[..., None], row.cell.output(states), 0)), wanted.ys)
         assert_same(host(jax.tree.map(lambda leaf, last=last: leaf[:, last], states)), wanted.final)
@@ -63,7 +63,7 @@ def test_the_gradient_at_a_state_is_that_of_starting_there(row):
         for t in (1, 3, 5):
             rest = jnp.broadcast_to(jnp.arange(T) < t if reverse else jnp.arange(T) > t, (B, T))
             here = jax.tree.map(lambda leaf, t=t: leaf[:, t], states)
-            wanted = every_way(row)(case._replace(state=here, mask=rest))[reverse, "scan", "none"].gradients[2]
+            wanted = every_way(row)(case._replace(state=here, mask=rest))[reverse, "scan"].gradients[2]
             assert_same(host(jax.tree.map(lambda leaf, t=t: leaf[:, t], gradients)), wanted)
         last = 0 if reverse else T - 1
         assert_same(host(jax.tree.map(lambda leaf, last=last: leaf[:, last], gradients)), host(case.state_weight))

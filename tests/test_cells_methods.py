@@ -9,16 +9,31 @@ from cell_runs import QUICKLY, assert_same, every_way, host, make_case, outcome
 
 from seqjax import cells, unroll
 
+FEW = ["lstm", "lstm-time-aware", "attentive"]  # one input, two inputs, a context
 each_cell = pytest.mark.parametrize("row", CELLS, ids=name_of)
+a_few_cells = pytest.mark.parametrize("row", [row for row in CELLS if row.name in FEW], ids=name_of)
 
 
 @each_cell
 def test_methods_agree_in_float32(row):
     case = make_case(row, dtype=jnp.float32)
-    run = jax.jit(lambda case: [outcome(row, case, True, method) for method in ("scan", "fused")])
+    run = jax.jit(
+        lambda case: [outcome(row, case, True, method) for method in ("scan", "fused")], compiler_options=QUICKLY
+    )
     scan, fused = run(case)
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves((scan.final, scan.ys, fused.final, fused.ys)))
     assert_same(host(fused), host(scan), tolerance=1e-5)
+
+
+@a_few_cells
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+def test_recomputing_chunks_changes_nothing(row, reverse):
+    with jax.enable_x64(True):
+        method = "scan" if row.name == "lstm-time-aware" else "fused"
+        run = jax.jit(lambda case: outcome(row, case, reverse, method, "chunk"), compiler_options=QUICKLY)
+        for seed in range(2):
+            case = make_case(row, seed=seed)
+            assert_same(host(run(case)), every_way(row)(case)[reverse, "scan"])
 
 
 @each_cell
@@ -38,24 +53,41 @@ def test_hessian_vector_products_agree(row):
         assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(scan)) > 1e-6
 
 
+def batched(case, change):
+    """``case`` with ``change`` applied to every array that has batch axes."""
+    return jax.tree.map(change, case._replace(params=None))._replace(params=case.params)
+
+
 @each_cell
 def test_no_and_two_batch_axes_equal_one(row):
     with jax.enable_x64(True):
         case = make_case(row)
-        wanted = every_way(row)(case)[False, "fused", "none"]
-        run = jax.jit(lambda case: outcome(row, case, False, "fused"), compiler_options=QUICKLY)
+        wanted = every_way(row)(case)[False, "fused"]
 
-        def reshaped(change):
-            return jax.tree.map(change, case._replace(params=None))._replace(params=case.params)
+        def values(case):
+            flags = {"mask": case.mask, "reset": case.reset, "context": case.context}
+            return unroll(row.cell, case.params, case.xs, state=case.state, initial=case.initial, **flags)
 
-        two = host(run(reshaped(lambda leaf: leaf.reshape(2, B // 2, *leaf.shape[1:]))))
-        merged = jax.tree.map(lambda leaf: leaf.reshape(B, *leaf.shape[2:]), (two.final, two.ys, two.gradients[1:]))
-        assert_same(merged, (wanted.final, wanted.ys, wanted.gradients[1:]))
-        assert_same(two.gradients[0], wanted.gradients[0])
-        rows = [host(run(reshaped(lambda leaf, b=b: leaf[b]))) for b in range(B)]
-        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *[(r.final, r.ys, r.gradients[1:]) for r in rows])
-        assert_same(stacked, (wanted.final, wanted.ys, wanted.gradients[1:]))
-        assert_same(jax.tree.map(lambda *leaves: sum(leaves), *[r.gradients[0] for r in rows]), wanted.gradients[0])
+        run = jax.jit(values, compiler_options=QUICKLY)
+        two = host(run(batched(case, lambda leaf: leaf.reshape(2, B // 2, *leaf.shape[1:]))))
+        assert_same(jax.tree.map(lambda leaf: leaf.reshape(B, *leaf.shape[2:]), two), (wanted.final, wanted.ys))
+        none = [host(run(batched(case, lambda leaf, b=b: leaf[b]))) for b in range(B)]
+        assert_same(jax.tree.map(lambda *leaves: np.stack(leaves), *none), (wanted.final, wanted.ys))
+
+
+@a_few_cells
+def test_gradients_of_no_and_two_batch_axes_equal_those_of_one(row):
+    with jax.enable_x64(True):
+        case = make_case(row)
+        wanted = every_way(row)(case)[False, "fused"].gradients
+        run = jax.jit(lambda case: outcome(row, case, False, "fused").gradients, compiler_options=QUICKLY)
+        two = host(run(batched(case, lambda leaf: leaf.reshape(2, B // 2, *leaf.shape[1:]))))
+        assert_same(two[0], wanted[0])
+        assert_same(jax.tree.map(lambda leaf: leaf.reshape(B, *leaf.shape[2:]), two[1:]), wanted[1:])
+        none = [host(run(batched(case, lambda leaf, b=b: leaf[b]))) for b in range(B)]
+        assert_same(jax.tree.map(lambda *leaves: sum(leaves), *[gradients[0] for gradients in none]), wanted[0])
+        others = [gradients[1:] for gradients in none]
+        assert_same(jax.tree.map(lambda *leaves: np.stack(leaves), *others), wanted[1:])
 
 
 @pytest.mark.parametrize("method", ["scan", "fused"])

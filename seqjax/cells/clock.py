@@ -1,13 +1,16 @@
 """Read and write arrays in place along their time axis, wherever that axis stands, chunk by chunk."""
 
+import math
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-ROWS = {"cpu": 512}  # rows (batch × time) of a chunk's products: large enough to be fast, small enough for the cache
-ROWS_ELSEWHERE = 8192
+from seqjax.cells.contract import Cell
+
+BYTES = {"cpu": 3 << 19}  # of the widest array of a chunk: it should stay in the cache
+BYTES_ELSEWHERE = 1 << 28
 
 
 class Clock(NamedTuple):
@@ -19,12 +22,13 @@ class Clock(NamedTuple):
     length: int
 
     @classmethod
-    def of(cls, state, over_time, reverse: bool) -> "Clock":
-        """The clock of a state (*B, ·) and of leaves (*B, T, ·) or (*B, T)."""
-        first = jax.tree.leaves(state)[0]
-        axis = first.ndim - 1
-        time = jax.tree.leaves(over_time)[0].shape[axis]
-        return cls(axis, time, reverse, chunk_length(time, first.size // first.shape[-1]))
+    def of(cls, cell: Cell, weights, xs, state, reverse: bool) -> "Clock":
+        """The clock of a run over ``xs`` (*B, T, D) from ``state``, leaves (*B, ·)."""
+        axis = jax.tree.leaves(state)[0].ndim - 1
+        time = jax.tree.leaves(xs)[0].shape[axis]
+        sizes = [leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(jax.eval_shape(cell.project, weights, xs))]
+        largest = max((leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(weights)), default=0)
+        return cls(axis, time, reverse, chunk_length(time, sum(sizes), largest))
 
     @property
     def chunks(self) -> int:
@@ -70,13 +74,24 @@ class Clock(NamedTuple):
         return jax.tree.map(lambda s, leaf: jnp.where(first, s, self.read(leaf, neighbour)), start, states)
 
 
-def chunk_length(time: int, rows: int) -> int:
-    """Steps in a chunk: the most that divide ``time`` and keep a chunk's products in the cache.
+def chunk_length(time: int, drive: int, weights: int) -> int:
+    """Steps in a chunk: near what the cache holds, and no fewer than make a sum worth adding to a weight gradient.
+
+    Args:
+        time: T.
+        drive: bytes of the drive over all of time.
+        weights: bytes of the largest weight.
+
+    Returns:
+        The nearest divisor of T if one is within a factor of 2; else what cuts T most evenly, and the last
+        chunk is to be padded.
 
     Example:
-        >>> chunk_length(128, 32), chunk_length(35, 20), chunk_length(31, 64)    # T=35: all at once
-        (16, 35, 31)
+        >>> chunk_length(128, 128 << 17, weights=1), chunk_length(31, 31 << 17, weights=1)   # 128 kB a step
+        (16, 11)
     """
-    wanted = max(1, ROWS.get(jax.default_backend(), ROWS_ELSEWHERE) // max(rows, 1))
-    fitting = max(n for n in range(1, min(time, max(wanted, 1)) + 1) if time % n == 0)
-    return fitting if 2 * fitting >= min(wanted, time) else time
+    wanted = max(BYTES.get(jax.default_backend(), BYTES_ELSEWHERE), weights) * time / max(drive, 1)
+    nearest = min((n for n in range(1, time + 1) if time % n == 0), key=lambda n: abs(math.log(n / wanted)))
+    if nearest == time or max(nearest / wanted, wanted / nearest) <= 2:
+        return nearest
+    return math.ceil(time / max(1, round(time / wanted)))

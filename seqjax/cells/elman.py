@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, zeros
+from seqjax.cells.contract import Cell, product, zeros
 from seqjax.cells.initializers import Initializer, glorot, identity, orthogonal
 
 small: Initializer = jax.nn.initializers.normal(0.001)
@@ -82,10 +82,10 @@ def elman(
         )
 
     def step(
-        weights: ElmanParams, state: ElmanState, drive: Array, dot=jnp.dot, context=None
+        weights: ElmanParams, state: ElmanState, drive: Array, dot=product, context=None
     ) -> tuple[ElmanState, ElmanGates]:
         """Advance one time step. ``drive``: (*B, H)."""
-        preactivation = drive + dot(state.hidden, weights.hidden_kernel)
+        preactivation = dot(state.hidden, weights.hidden_kernel, drive)
         return ElmanState(activation(preactivation)), ElmanGates(preactivation)
 
     return Cell(name, init, initial_state, project, step, output)

@@ -42,9 +42,30 @@ class Saved(NamedTuple):
     history: History
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def run_fused(cell: Cell, reverse: bool, constants: Constants, inputs: Inputs, start: State) -> tuple[State, Array]:
     """Like :func:`seqjax.cells.scan.run_scan`, with the gradient above."""
+    clock = Clock.of(cell, constants.weights, inputs.xs, start, reverse)
+    missing = -clock.time % clock.length
+    if not missing:
+        return _run_whole(cell, reverse, constants, inputs, start)
+    final, ys = _run_whole(cell, reverse, constants, _padded(inputs, missing, clock.axis), start)
+    return final, jax.lax.slice_in_dim(ys, 0, clock.time, axis=clock.axis)
+
+
+def _padded(inputs: Inputs, missing: int, axis: int) -> Inputs:
+    """The same with masked steps after the last, so that time cuts into whole chunks."""
+    mask = inputs.mask
+    if mask is None:
+        mask = jnp.ones(jax.tree.leaves(inputs.xs)[0].shape[: axis + 1], bool)
+
+    def pad(leaf):
+        return jnp.pad(leaf, [(0, missing if i == axis else 0) for i in range(leaf.ndim)])
+
+    return jax.tree.map(pad, inputs._replace(mask=mask))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _run_whole(cell: Cell, reverse: bool, constants: Constants, inputs: Inputs, start: State) -> tuple[State, Array]:
     return _run(cell, reverse, constants, inputs, start, saving=False)[0]
 
 
@@ -55,7 +76,7 @@ def _forward(cell: Cell, reverse: bool, constants, inputs, start):
 def _run(cell: Cell, reverse: bool, constants: Constants, inputs: Inputs, start: State, saving: bool):
     """Run time forward; return ``(final, ys)``, and what is to be saved."""
     weights, initial, context = constants
-    clock = Clock.of(start, inputs, reverse)
+    clock = Clock.of(cell, weights, inputs.xs, start, reverse)
     plan = plan_of(cell, constants, inputs, start, clock)
     flags = inputs._replace(xs=None)
 
@@ -112,10 +133,10 @@ def plan_of(cell: Cell, constants: Constants, inputs: Inputs, start: State, cloc
 
 def _backward(cell: Cell, reverse: bool, saved: Saved, cotangents):
     (weights, initial, context), inputs, start, history = saved
-    clock = Clock.of(start, inputs, not reverse)
+    clock = Clock.of(cell, weights, inputs.xs, start, not reverse)
     plan = plan_of(cell, saved.constants, inputs, start, clock)
-    replay = Replay(cell, plan, clock, saved, cotangents[1])
     leaves, tree = jax.tree.flatten(weights)
+    replay = Replay(cell, plan, clock, saved, cotangents[1], [leaves[place].T for place in plan.matrices])
 
     def chunk(number, carry):
         future, totals, gradients, dxs = carry
@@ -155,6 +176,7 @@ class Replay(NamedTuple):
     clock: Clock
     saved: Saved
     ys: Array  # cotangents of the outputs, (*B, T, H)
+    transposed: list[Array]  # of every ``dot`` its matrix, turned over once: row-major products are faster
 
     def step(self, begin, index, carry):
         """One step back: the cotangent of the state before it, and (v, δ) of its products."""
@@ -195,8 +217,9 @@ class Replay(NamedTuple):
         vectors: list[Array] = []
 
         def dot(vector, matrix, add=None):
+            j = len(vectors)
             vectors.append(vector)
-            return _replay(vector, add, matrix, sums[len(vectors) - 1], probes[len(vectors) - 1])
+            return _replay(vector, add, self.transposed[j], sums[j], probes[j])
 
         xs = self.saved.inputs.xs
         structure = jax.tree.structure(jax.eval_shape(self.cell.project, weights, self.clock.cut(xs, 0)))
@@ -206,22 +229,22 @@ class Replay(NamedTuple):
         return (after, self.cell.output(after)), vectors
 
 
-run_fused.defvjp(_forward, _backward)
+_run_whole.defvjp(_forward, _backward)
 
 
 @jax.custom_vjp
-def _replay(vector, add, matrix, saved, probe):
+def _replay(vector, add, transposed, saved, probe):
     """A ``dot`` that returns what it gave before; ``probe`` is zero and receives the cotangent δ."""
     return saved
 
 
-def _replay_forward(vector, add, matrix, saved, probe):
-    return saved, (matrix, add is not None)
+def _replay_forward(vector, add, transposed, saved, probe):
+    return saved, (transposed, add is not None)
 
 
 def _replay_backward(kept, cotangent):
-    matrix, added = kept
-    return cotangent @ matrix.T, cotangent if added else None, None, None, cotangent
+    transposed, added = kept
+    return cotangent @ transposed, cotangent if added else None, None, None, cotangent
 
 
 _replay.defvjp(_replay_forward, _replay_backward)

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, zeros
+from seqjax.cells.contract import Cell, product, zeros
 from seqjax.cells.gating import half_logistic, halve
 from seqjax.cells.initializers import Initializer, gate_bias, gatewise, glorot, orthogonal
 
@@ -25,6 +25,21 @@ class GRUParams(NamedTuple):
     hidden_kernel: Array  # (H, 3H)
     bias: Array  # (3H,)
     candidate_bias: Array  # (H,), b_hn: added to the product inside the reset
+
+
+class GRUWeights(NamedTuple):
+    input_kernel: Array  # (D, 3H)
+    bias: Array  # (3H,)
+    reset_kernel: Array  # (H, H)
+    update_kernel: Array  # (H, H)
+    candidate_kernel: Array  # (H, H)
+    candidate_bias: Array  # (H,)
+
+
+class GRUDrive(NamedTuple):
+    reset: Array  # (*B, H)
+    update: Array  # (*B, H)
+    candidate: Array  # (*B, H)
 
 
 class GRUState(NamedTuple):
@@ -42,26 +57,26 @@ def initial_state(params: GRUParams, batch_shape: tuple[int, ...], dtype=jnp.flo
     return GRUState(zeros(batch_shape, params.hidden_kernel.shape[0], dtype))
 
 
-def prepare(params: GRUParams) -> GRUParams:
-    """Halve the logistic gates' columns, so that one ``tanh`` serves both."""
+def prepare(params: GRUParams) -> GRUWeights:
+    """Halve the logistic gates' columns, so that a ``tanh`` serves them, and part the gates."""
     features = params.hidden_kernel.shape[0]
     inputs, hidden, bias = (halve(leaf, features, True, True, False) for leaf in params[:3])
-    return GRUParams(inputs, hidden, bias, params.candidate_bias)
+    return GRUWeights(inputs, bias, *jnp.split(hidden, 3, axis=-1), params.candidate_bias)
 
 
-def project(weights: GRUParams, xs: Array) -> Array:
-    """Drive every gate from the inputs at once: (*B, T, D) to (*B, T, 3H)."""
-    return xs @ weights.input_kernel + weights.bias
+def project(weights: GRUWeights, xs: Array) -> GRUDrive:
+    """Drive every gate from the inputs at once: (*B, T, D) to three times (*B, T, H)."""
+    return GRUDrive(*jnp.split(xs @ weights.input_kernel + weights.bias, 3, axis=-1))
 
 
-def step(weights: GRUParams, state: GRUState, drive: Array, dot=jnp.dot, context=None) -> tuple[GRUState, GRUGates]:
-    """Advance one time step. ``drive``: (*B, 3H)."""
-    features = state.hidden.shape[-1]
-    product = dot(state.hidden, weights.hidden_kernel)
-    gated = jnp.tanh(drive[..., : 2 * features] + product[..., : 2 * features])
-    r, z = jnp.split(half_logistic(gated), 2, axis=-1)
-    n = jnp.tanh(drive[..., 2 * features :] + r * (product[..., 2 * features :] + weights.candidate_bias))
-    return GRUState(z * state.hidden + (1 - z) * n), GRUGates(r, z, n)
+def step(
+    weights: GRUWeights, state: GRUState, drive: GRUDrive, dot=product, context=None
+) -> tuple[GRUState, GRUGates]:
+    """Advance one time step. Gates apart, not slices of one array: then the loops over them are vectorised."""
+    r = half_logistic(jnp.tanh(dot(state.hidden, weights.reset_kernel, drive.reset)))
+    z = half_logistic(jnp.tanh(dot(state.hidden, weights.update_kernel, drive.update)))
+    n = jnp.tanh(drive.candidate + r * (dot(state.hidden, weights.candidate_kernel) + weights.candidate_bias))
+    return GRUState(n + z * (state.hidden - n)), GRUGates(r, z, n)
 
 
 def output(state: GRUState) -> Array:

@@ -15,8 +15,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, zeros
+from seqjax.cells.contract import Cell, product, zeros
 from seqjax.cells.gating import half_logistic, halve
+from seqjax.cells.gru import GRUDrive
 from seqjax.cells.initializers import Initializer, gate_bias, gatewise, glorot, orthogonal
 
 
@@ -28,9 +29,10 @@ class GRUResetBeforeParams(NamedTuple):
 
 class GRUResetBeforeWeights(NamedTuple):
     input_kernel: Array  # (D, 3H)
-    gate_kernel: Array  # (H, 2H), what multiplies h
-    candidate_kernel: Array  # (H, H), what multiplies r ⊙ h
     bias: Array  # (3H,)
+    reset_kernel: Array  # (H, H), what multiplies h
+    update_kernel: Array  # (H, H), likewise
+    candidate_kernel: Array  # (H, H), what multiplies r ⊙ h
 
 
 class GRUResetBeforeState(NamedTuple):
@@ -49,26 +51,25 @@ def initial_state(params: GRUResetBeforeParams, batch_shape: tuple[int, ...], dt
 
 
 def prepare(params: GRUResetBeforeParams) -> GRUResetBeforeWeights:
-    """Halve the logistic gates' columns, so that one ``tanh`` serves both, and part the two products."""
+    """Halve the logistic gates' columns, so that a ``tanh`` serves them, and part the gates."""
     features = params.hidden_kernel.shape[0]
     inputs, hidden, bias = (halve(leaf, features, True, True, False) for leaf in params)
-    return GRUResetBeforeWeights(inputs, hidden[:, : 2 * features], hidden[:, 2 * features :], bias)
+    return GRUResetBeforeWeights(inputs, bias, *jnp.split(hidden, 3, axis=-1))
 
 
-def project(weights: GRUResetBeforeWeights, xs: Array) -> Array:
-    """Drive every gate from the inputs at once: (*B, T, D) to (*B, T, 3H)."""
-    return xs @ weights.input_kernel + weights.bias
+def project(weights: GRUResetBeforeWeights, xs: Array) -> GRUDrive:
+    """Drive every gate from the inputs at once: (*B, T, D) to three times (*B, T, H)."""
+    return GRUDrive(*jnp.split(xs @ weights.input_kernel + weights.bias, 3, axis=-1))
 
 
 def step(
-    weights: GRUResetBeforeWeights, state: GRUResetBeforeState, drive: Array, dot=jnp.dot, context=None
+    weights: GRUResetBeforeWeights, state: GRUResetBeforeState, drive: GRUDrive, dot=product, context=None
 ) -> tuple[GRUResetBeforeState, GRUResetBeforeGates]:
-    """Advance one time step. ``drive``: (*B, 3H)."""
-    features = state.hidden.shape[-1]
-    gated = jnp.tanh(drive[..., : 2 * features] + dot(state.hidden, weights.gate_kernel))
-    r, z = jnp.split(half_logistic(gated), 2, axis=-1)
-    n = jnp.tanh(drive[..., 2 * features :] + dot(r * state.hidden, weights.candidate_kernel))
-    return GRUResetBeforeState(z * state.hidden + (1 - z) * n), GRUResetBeforeGates(r, z, n)
+    """Advance one time step. The candidate's product waits for the reset gate."""
+    r = half_logistic(jnp.tanh(dot(state.hidden, weights.reset_kernel, drive.reset)))
+    z = half_logistic(jnp.tanh(dot(state.hidden, weights.update_kernel, drive.update)))
+    n = jnp.tanh(dot(r * state.hidden, weights.candidate_kernel, drive.candidate))
+    return GRUResetBeforeState(n + z * (state.hidden - n)), GRUResetBeforeGates(r, z, n)
 
 
 def output(state: GRUResetBeforeState) -> Array:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, zeros
+from seqjax.cells.contract import Cell, product, zeros
 from seqjax.cells.gating import half_logistic, halve
 from seqjax.cells.initializers import Initializer, chrono, gatewise, glorot, orthogonal
 
@@ -86,10 +86,10 @@ def janet(
         )
 
     def step(
-        weights: JANETParams, state: JANETState, drive: Array, dot=jnp.dot, context=None
+        weights: JANETParams, state: JANETState, drive: Array, dot=product, context=None
     ) -> tuple[JANETState, JANETGates]:
         """Advance one time step. ``drive``: (*B, 2H)."""
-        half, candidate = jnp.split(drive + dot(state.hidden, weights.hidden_kernel), 2, axis=-1)
+        half, candidate = jnp.split(dot(state.hidden, weights.hidden_kernel, drive), 2, axis=-1)
         kept = half_logistic(jnp.tanh(half))
         written = 1 - half_logistic(jnp.tanh(half - 0.5 * beta))
         gates = JANETGates(kept, written, jnp.tanh(candidate))

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, zeros
+from seqjax.cells.contract import Cell, product, zeros
 from seqjax.cells.initializers import Initializer, glorot, orthogonal
 
 
@@ -110,10 +110,10 @@ def jordan(
         )
 
     def step(
-        weights: JordanParams, state: JordanState, drive: JordanDrive, dot=jnp.dot, context=None
+        weights: JordanParams, state: JordanState, drive: JordanDrive, dot=product, context=None
     ) -> tuple[JordanState, JordanGates]:
         """Advance one time step. ``drive``: (*B, H), and perhaps the true output (*B, K)."""
-        hidden = activation(drive.hidden + dot(state.memory, weights.memory_kernel))
+        hidden = activation(dot(state.memory, weights.memory_kernel, drive.hidden))
         own = output_activation(dot(hidden, weights.output_kernel) + weights.output_bias)
         remembered = own if drive.outputs is None else drive.outputs
         return JordanState(decay * state.memory + remembered, own), JordanGates(hidden)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, zeros
+from seqjax.cells.contract import Cell, product, zeros
 from seqjax.cells.gating import half_logistic, halve
 from seqjax.cells.initializers import Initializer, gatewise, glorot, orthogonal
 
@@ -52,10 +52,10 @@ def project(weights: LSTM1997Params, xs: Array) -> Array:
 
 
 def step(
-    weights: LSTM1997Params, state: LSTM1997State, drive: Array, dot=jnp.dot, context=None
+    weights: LSTM1997Params, state: LSTM1997State, drive: Array, dot=product, context=None
 ) -> tuple[LSTM1997State, LSTM1997Gates]:
     """Advance one time step. ``drive``: (*B, 3H)."""
-    i, g, o = jnp.split(jnp.tanh(drive + dot(state.hidden, weights.hidden_kernel)), 3, axis=-1)
+    i, g, o = jnp.split(jnp.tanh(dot(state.hidden, weights.hidden_kernel, drive)), 3, axis=-1)
     gates = LSTM1997Gates(half_logistic(i), g, half_logistic(o))
     cell = state.cell + gates.input * gates.candidate
     return LSTM1997State(gates.output * jnp.tanh(cell), cell), gates

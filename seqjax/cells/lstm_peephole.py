@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, zeros
+from seqjax.cells.contract import Cell, product, zeros
 from seqjax.cells.gating import half_logistic, halve
 from seqjax.cells.initializers import Initializer, gate_bias, gatewise, glorot, orthogonal
 
@@ -59,10 +59,10 @@ def project(weights: LSTMPeepholeParams, xs: Array) -> Array:
 
 
 def step(
-    weights: LSTMPeepholeParams, state: LSTMPeepholeState, drive: Array, dot=jnp.dot, context=None
+    weights: LSTMPeepholeParams, state: LSTMPeepholeState, drive: Array, dot=product, context=None
 ) -> tuple[LSTMPeepholeState, LSTMPeepholeGates]:
     """Advance one time step. ``drive``: (*B, 4H)."""
-    i, f, g, o = jnp.split(drive + dot(state.hidden, weights.hidden_kernel), 4, axis=-1)
+    i, f, g, o = jnp.split(dot(state.hidden, weights.hidden_kernel, drive), 4, axis=-1)
     written = half_logistic(jnp.tanh(i + weights.input_peephole * state.cell))
     kept = half_logistic(jnp.tanh(f + weights.forget_peephole * state.cell))
     candidate = jnp.tanh(g)

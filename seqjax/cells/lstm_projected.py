@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, zeros
+from seqjax.cells.contract import Cell, product, zeros
 from seqjax.cells.gating import half_logistic, halve
 from seqjax.cells.initializers import Initializer, gate_bias, gatewise, glorot, orthogonal
 
@@ -58,10 +58,10 @@ def project(weights: LSTMProjectedParams, xs: Array) -> Array:
 
 
 def step(
-    weights: LSTMProjectedParams, state: LSTMProjectedState, drive: Array, dot=jnp.dot, context=None
+    weights: LSTMProjectedParams, state: LSTMProjectedState, drive: Array, dot=product, context=None
 ) -> tuple[LSTMProjectedState, LSTMProjectedGates]:
     """Advance one time step. ``drive``: (*B, 4H)."""
-    i, f, g, o = jnp.split(jnp.tanh(drive + dot(state.hidden, weights.hidden_kernel)), 4, axis=-1)
+    i, f, g, o = jnp.split(jnp.tanh(dot(state.hidden, weights.hidden_kernel, drive)), 4, axis=-1)
     gates = LSTMProjectedGates(half_logistic(i), half_logistic(f), g, half_logistic(o))
     cell = gates.forget * state.cell + gates.input * gates.candidate
     hidden = dot(gates.output * jnp.tanh(cell), weights.projection_kernel)

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, zeros
+from seqjax.cells.contract import Cell, product, zeros
 from seqjax.cells.gating import half_logistic, halve
 from seqjax.cells.initializers import Initializer, gate_bias, gatewise, glorot, orthogonal
 
@@ -109,12 +109,12 @@ def prepare(params: LSTMTimeAwareParams) -> LSTMTimeAwareParams:
 
 
 def step(
-    weights: LSTMTimeAwareParams, state: LSTMTimeAwareState, drive: VisitsDrive, dot=jnp.dot, context=None
+    weights: LSTMTimeAwareParams, state: LSTMTimeAwareState, drive: VisitsDrive, dot=product, context=None
 ) -> tuple[LSTMTimeAwareState, LSTMTimeAwareGates]:
     """Advance one visit. ``drive``: (*B, 4H) and g(Δt) (*B, 1)."""
     short_term = jnp.tanh(dot(state.cell, weights.decay_kernel) + weights.decay_bias)
     faded = state.cell - short_term + short_term * drive.kept
-    i, f, g, o = jnp.split(jnp.tanh(drive.gates + dot(state.hidden, weights.hidden_kernel)), 4, axis=-1)
+    i, f, g, o = jnp.split(jnp.tanh(dot(state.hidden, weights.hidden_kernel, drive.gates)), 4, axis=-1)
     gates = LSTMTimeAwareGates(half_logistic(i), half_logistic(f), g, half_logistic(o), short_term, drive.kept)
     cell = gates.forget * faded + gates.input * gates.candidate
     return LSTMTimeAwareState(gates.output * jnp.tanh(cell), cell), gates

@@ -23,7 +23,7 @@ class Task(NamedTuple):
         config: the dataclass of its configuration.
         presets: named configurations.
         default: the preset of the bare command.
-        build: ``(config, folder, writer) -> Built``; a tokenizer that is in the folder is kept.
+        build: ``(config, folder) -> Built``; a tokenizer that is in the folder is kept.
         use: ``(config, folder, read_params) ->`` what the task's own verbs work on.
         evaluate: ``(config, folder, params, paths) -> {metric: value}``, on the run's test split if no paths.
         verbs: ``{verb: function of what ``use`` gave and the verb's options}``.
@@ -34,7 +34,7 @@ class Task(NamedTuple):
     config: type
     presets: Mapping[str, Any]
     default: str
-    build: Callable[[Any, RunFolder, bool], Built]
+    build: Callable[[Any, RunFolder], Built]
     use: Callable[[Any, RunFolder, Any], Any]
     evaluate: Callable[[Any, RunFolder, Any, tuple[str, ...]], dict[str, float]]
     verbs: Mapping[str, Callable[..., Any]]

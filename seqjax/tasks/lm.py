@@ -16,6 +16,7 @@ from seqjax.ops.metrics import bits_per_unit, perplexity, token_accuracy
 from seqjax.tasks.contract import Built, Task
 from seqjax.tasks.lm_use import LanguageModel, sample, score_lines, write
 from seqjax.training.configuration import RunConfig
+from seqjax.training.devices import writer_first
 from seqjax.training.evaluation import Evaluator, Totals
 from seqjax.training.folder import RunFolder
 from seqjax.training.loop import Job
@@ -92,21 +93,21 @@ def objective(model: NextSymbol) -> Objective:
     return Objective(counts, terms, {"cross_entropy": 1.0})
 
 
-def build(config: LmConfig, folder: RunFolder, writer: bool = True) -> Built:
+def build(config: LmConfig, folder: RunFolder) -> Built:
     """Read the text, train or load the tokenizer, and make the job of training.
 
     Args:
         config: of the run.
         folder: a tokenizer that is already there is kept: ids must not change while a run goes on.
-        writer: whether this process saves the tokenizer.
     """
     splits = read_splits(config.data)
-    if folder.tokenizer.exists():
-        tokenizer = Tokenizer.load(folder.tokenizer)
-    else:
-        tokenizer = train_tokenizer(config.data, splits.train)
-        if writer:
-            tokenizer.save(folder.tokenizer)
+
+    def prepare(first: bool) -> Tokenizer:
+        if first and not folder.tokenizer.exists():
+            train_tokenizer(config.data, splits.train).save(folder.tokenizer)
+        return Tokenizer.load(folder.tokenizer)
+
+    tokenizer = writer_first(prepare)
     ids = {name: tokenizer.encode_documents(texts) for name, texts in splits._asdict().items()}
     model = symbols(config, tokenizer.size)
 

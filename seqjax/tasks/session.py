@@ -4,80 +4,25 @@ import contextlib
 import dataclasses
 import signal
 import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
 
 from seqjax.checks import InputError, nearest
 from seqjax.tasks import TASKS
-from seqjax.tasks.contract import Built, Task
+from seqjax.tasks.command import Command
+from seqjax.tasks.contract import Task
 from seqjax.training.checkpoint import CheckpointError, Checkpoints
-from seqjax.training.configuration import RunConfig, from_dict, read_json
-from seqjax.training.devices import join_cluster
-from seqjax.training.folder import RunFolder, as_identity, open_run, read_run
+from seqjax.training.configuration import RunConfig, from_dict
+from seqjax.training.devices import check_rows, join_cluster, writer_first
+from seqjax.training.folder import RunFolder, as_identity, open_run, read_run, undone_unless_begun
 from seqjax.training.journal import read as read_journal
 from seqjax.training.loop import Outcome, Trainer
 from seqjax.training.progress import reporter, tensorboard
 from seqjax.training.recorder import Recorder
 
 STARTED = time.perf_counter()
-
-
-class Command(NamedTuple):
-    """What ``python train.py`` was asked to do."""
-
-    task: Task
-    preset: str
-    config: Any
-
-
-def read_command(arguments: Sequence[str], program: str = "train.py") -> Command:
-    """``[TASK] [PRESET] [--flags]``: flags win over ``--config FILE``, which wins over the preset.
-
-    Raises:
-        InputError: an unknown task or preset; a configuration file that does not fit.
-        SystemExit: ``--help`` (0), or a flag that is wrong (2).
-    """
-    import tyro
-
-    words = list(arguments)
-    task = TASKS[_word(words, "task", TASKS, "lm")]
-    preset = _word(words, "preset", task.presets, task.default)
-    config = task.presets[preset]
-    if "--config" in words:
-        place = words.index("--config")
-        if place + 1 == len(words):
-            raise InputError("--config should be followed by a file, such as runs/NAME/config.json.")
-        config = _from_file(words[place + 1], task)
-        del words[place : place + 2]
-    presets = "\n".join(f"  {t.name}: {', '.join(t.presets)}" for t in TASKS.values())
-    config = tyro.cli(
-        task.config, default=config, args=words, prog=f"{program} {task.name} {preset}",
-        description=f"{task.config.__doc__}\n\n{program} [TASK] [PRESET] [--config FILE] [--flags]\n{presets}",
-    )  # fmt: skip
-    return Command(task, preset, dataclasses.replace(config, out=config.out or f"runs/{task.name}-{preset}"))
-
-
-def _word(words: list[str], what: str, choices, default: str) -> str:
-    """Take the first word off the command if it is no flag."""
-    if not words or words[0].startswith("-"):
-        return default
-    if words[0] not in choices and what == "task" and any(words[0] in task.presets for task in TASKS.values()):
-        return default
-    word = words.pop(0)
-    if word not in choices:
-        raise InputError(f"`{word}` is no {what}. {nearest(word, choices)}")
-    return word
-
-
-def _from_file(path: str, task: Task):
-    data = read_json(Path(path))
-    if isinstance(data, dict) and data.get("task", task.name) != task.name:
-        raise InputError(f"--config {path}: this is of the task {data['task']}, not {task.name}.")
-    config = from_dict(task.config, data.get("config", data) if isinstance(data, dict) else data, where=path)
-    return dataclasses.replace(config, out="")
 
 
 @contextlib.contextmanager
@@ -90,24 +35,27 @@ def session(command: Command) -> Iterator[tuple[RunFolder, Recorder]]:
     task, preset, config = command
     if config.distributed:
         join_cluster()
+    check_rows(config.batch_size, config.accumulate)
     writer = jax.process_index() == 0
-    folder, _ = open_run(config.out, as_identity(task.name, preset, config), writer=writer)
+    identity = as_identity(task.name, preset, config)
+    folder, _ = writer_first(lambda first: open_run(config.out, identity, writer=first))
     also = (tensorboard(folder.path),) if config.tensorboard and writer else ()
     with (
+        undone_unless_begun(folder) if writer else contextlib.nullcontext(),
         reporter(config.steps, silent=not writer) as show,
         Recorder(folder, show, keep=config.keep, agree_every=config.log_every, started=STARTED, also=also) as recorder,
     ):
         yield folder, recorder
 
 
-def begin(command: Command, folder: RunFolder, recorder: Recorder) -> tuple[Built, Trainer]:
+def begin(command: Command, folder: RunFolder, recorder: Recorder) -> Trainer:
     """Read the data, make the model and the step, and say what will be trained."""
-    built = command.task.build(command.config, folder, recorder.writer)
+    built = command.task.build(command.config, folder)
     width = max(len(what) for what, _ in built.summary)
     recorder.note("\n".join(f"{what:<{width}}  {much}" for what, much in [*built.summary, ("run", str(folder.path))]))
     config = read_run(folder.path)[1].config  # with the horizon that holds for this run
     optimizer = dataclasses.replace(command.config.optimizer, horizon=config["optimizer"]["horizon"])
-    return built, Trainer(built.job, command.config, optimizer, folder)
+    return Trainer(built.job, command.config, optimizer, folder)
 
 
 def finish(outcome: Outcome, command: Command, trainer: Trainer, recorder: Recorder) -> int:
@@ -142,7 +90,7 @@ def draw_curves(folder: RunFolder) -> str:
     try:
         rows = read_journal(folder.metrics)
         curves(rows, title=folder.path.name).savefig(folder.path / "curves.png")
-    except InputError as error:
+    except (InputError, OSError) as error:
         return f"no curves.png: {error}"
     return f"curves: {folder.path / 'curves.png'}"
 
@@ -169,7 +117,7 @@ def best_params(config: RunConfig, folder: RunFolder, shapes) -> tuple[Any, int]
         if best in (None, newest.step):
             return newest.items[item], newest.step
         try:
-            restored = checkpoints.restore({item: shapes}, step=best)
+            restored = checkpoints.restore({item: shapes}, step=best) or newest
         except CheckpointError as error:
             checkpoints.warn(f"WARNING: {error} The newest step, {newest.step}, is used instead of the best.")
             restored = newest

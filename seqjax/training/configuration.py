@@ -54,8 +54,17 @@ class RunConfig:
 IDENTITY = ("out", "distributed", "tensorboard", "steps")  # fields that may differ when a run goes on
 
 
-def from_dict(kind: type[T], data: Any, where: str = "config") -> T:
-    """Build a dataclass from plain data, strictly: a missing, unknown or ill-typed field is refused.
+def from_dict(kind: type[T], data: Any, where: str = "config", base: T | None = None) -> T:
+    """Build a dataclass from plain data, strictly: an unknown or ill-typed field is refused.
+
+    Args:
+        kind: the dataclass.
+        data: a dict, as JSON gives it.
+        where: what the refusal calls it.
+        base: where fields that ``data`` leaves out come from; by default their own defaults.
+
+    Raises:
+        InputError: with the dotted name of the field.
 
     Example:
         >>> from_dict(RunConfig, {"stpes": 3})
@@ -70,14 +79,17 @@ def from_dict(kind: type[T], data: Any, where: str = "config") -> T:
     for name in data:
         if name not in names:
             raise InputError(f"{where}: `{name}` is not a field of {kind.__name__}. {nearest(name, names)}")
-    return kind(**{name: _value(hints[name], value, f"{where}.{name}") for name, value in data.items()})
+    given = {} if base is None else {name: getattr(base, name) for name in names}
+    for name, value in data.items():
+        given[name] = _value(hints[name], value, f"{where}.{name}", given.get(name))
+    return kind(**given)
 
 
-def _value(hint: Any, value: Any, where: str) -> Any:
+def _value(hint: Any, value: Any, where: str, base: Any = None) -> Any:
     """``value`` as the type ``hint`` says, or an error."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if dataclasses.is_dataclass(hint):
-        return from_dict(hint, value, where)  # type: ignore[arg-type]
+        return from_dict(hint, value, where, base)  # type: ignore[arg-type]
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None

@@ -1,5 +1,8 @@
 """Where arrays live: states replicated in their natural shape, batches and carries split by rows."""
 
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
@@ -7,6 +10,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from seqjax.checks import InputError
 from seqjax.training.state import AXIS, STATE, TrainState
+
+T = TypeVar("T")
+Devices = Sequence[jax.Device]
 
 
 def join_cluster() -> None:
@@ -25,9 +31,33 @@ def join_cluster() -> None:
         jax.distributed.initialize(**{name: int(value) for name, value in given.items() if value is not None})
     except (ValueError, RuntimeError) as error:
         raise InputError(
-            f"--distributed: no cluster was found ({str(error).splitlines()[0]}). Set JAX_COORDINATOR_ADDRESS=HOST:PORT, "
-            "JAX_NUM_PROCESSES and JAX_PROCESS_ID, or leave --distributed out on a single machine."
+            f"--distributed: no cluster was found ({str(error).splitlines()[0]}). "
+            "Set JAX_COORDINATOR_ADDRESS=HOST:PORT, JAX_NUM_PROCESSES and JAX_PROCESS_ID, or leave --distributed out "
+            "on a single machine."
         ) from error
+
+
+def writer_first(action: Callable[[bool], T]) -> T:
+    """Call ``action(writer)`` in process 0, and only then in the others, which so find the files that it wrote.
+
+    When process 0 refuses, they all do: nobody waits for a process that has left.
+
+    Example:
+        >>> writer_first(lambda writer: "wrote" if writer else "read")
+        'wrote'
+    """
+    if jax.process_count() == 1:
+        return action(True)
+    refusal, result = None, None
+    if jax.process_index() == 0:
+        try:
+            result = action(True)
+        except InputError as error:
+            refusal = error
+    refused = bool(multihost_utils.broadcast_one_to_all(np.int32(refusal is not None)))
+    if refused:
+        raise refusal or InputError(f"process {jax.process_index()}: process 0 refused; its message says why.")
+    return result if jax.process_index() == 0 else action(False)  # type: ignore[return-value]
 
 
 def check_rows(rows: int, accumulate: int = 1) -> None:
@@ -41,26 +71,36 @@ def check_rows(rows: int, accumulate: int = 1) -> None:
         )
 
 
-def place(state: TrainState) -> TrainState:
+def place(state: TrainState, devices: Devices | None = None) -> TrainState:
     """Put a host state onto this process's devices: all of it on each, the carry split by rows.
 
     ``state.carry`` holds the global batch, leaves (rows, ·); on the devices it is (local devices, rows each, ·).
+    A step gives its state's memory up: use what this returns, no longer ``state``.
     """
-    mesh = Mesh(np.array(jax.local_devices()), (AXIS,))
+    mesh = Mesh(np.array(devices or jax.local_devices()), (AXIS,))
     whole = NamedSharding(mesh, PartitionSpec())
     split = NamedSharding(mesh, PartitionSpec(AXIS))
-    carry = jax.device_put(local_rows(state.carry), split)
+    carry = jax.device_put(local_rows(state.carry, devices), split)
     return jax.device_put(state._replace(carry=None), whole)._replace(carry=carry)
 
 
-def local_rows(batch):
-    """This process's rows of a global batch, leaves (rows, ·) to (local devices, rows each, ·)."""
-    devices, processes = jax.local_device_count(), jax.process_count()
+def local_rows(batch, devices: Devices | None = None):
+    """This process's rows of a global batch, leaves (rows, ·) to (local devices, rows each, ·).
+
+    Raises:
+        InputError: the rows do not split evenly over all devices.
+    """
+    local, processes = len(devices or jax.local_devices()), jax.process_count()
 
     def cut(leaf):
-        share = leaf.shape[0] // processes
-        mine = np.asarray(leaf)[jax.process_index() * share : (jax.process_index() + 1) * share]
-        return mine.reshape(devices, share // devices, *leaf.shape[1:])
+        share, rest = divmod(leaf.shape[0], processes * local)
+        if rest:
+            raise InputError(
+                f"batch: its rows should be a multiple of {processes * local}, one share a device, "
+                f"but they are {leaf.shape[0]}."
+            )
+        mine = np.asarray(leaf).reshape(processes, local, share, *leaf.shape[1:])
+        return mine[jax.process_index()]
 
     return jax.tree.map(cut, batch)
 

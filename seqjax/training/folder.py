@@ -1,8 +1,10 @@
 """The folder of a run: which configuration it belongs to, and whether this command may go on in it."""
 
+import contextlib
 import dataclasses
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,14 +79,30 @@ def read_run(path: str | Path) -> tuple[RunFolder, Identity]:
     """An existing run, to evaluate or to use."""
     folder = RunFolder(Path(path))
     if not folder.config.is_file():
-        reason = "there is no such folder" if not folder.path.exists() else "it has no config.json"
-        raise InputError(
-            f"{folder.path}: this is not the folder of a run: {reason}. Try `seqjax train --out {folder.path}`."
-        )
+        reason = "it has no config.json" if folder.path.is_dir() else "there is no such folder"
+        raise InputError(f"{folder.path}: this is not the folder of a run: {reason}. Try one that training made.")
     data = read_json(folder.config)
     if not isinstance(data, dict) or not {"task", "preset", "config"} <= data.keys():
         raise InputError(f"{folder.config}: should be the configuration of a run, but it lacks task, preset or config.")
     return folder, Identity(data["task"], data["preset"], data["config"])
+
+
+@contextlib.contextmanager
+def undone_unless_begun(folder: RunFolder) -> Iterator[None]:
+    """Take the folder away again if its run is refused before it has left a number or a checkpoint.
+
+    So the same command, corrected, is not taken for another run in an old folder.
+    """
+    try:
+        yield
+    except BaseException:
+        if not folder.metrics.exists() and not any(folder.checkpoints.iterdir()):
+            with contextlib.suppress(OSError):
+                folder.checkpoints.rmdir()
+                folder.tokenizer.unlink(missing_ok=True)
+                folder.config.unlink(missing_ok=True)
+                folder.path.rmdir()
+        raise
 
 
 def _continued(folder: RunFolder, wanted: Identity) -> Identity:

@@ -1,8 +1,11 @@
 """Optimisers by optax's own names, and schedules of the learning rate."""
 
 import dataclasses
+import functools
 import inspect
 import math
+import typing
+from collections.abc import Callable
 from typing import Literal
 
 import jax.numpy as jnp
@@ -10,18 +13,26 @@ import optax
 
 from seqjax.checks import InputError, check_choice
 
+Schedule = Literal["constant", "cosine", "inverse-sqrt", "plateau"]
 
-def known_optimizers() -> list[str]:
-    """Every optimiser of optax that is made from a learning rate alone."""
 
-    def fits(thing) -> bool:
-        if not inspect.isfunction(thing):
+@functools.cache
+def known_optimizers() -> tuple[str, ...]:
+    """Every optimiser of optax that is made from a learning rate alone, which may follow a schedule."""
+
+    def fits(name: str) -> bool:
+        thing = getattr(optax, name)
+        if not callable(thing) or inspect.isclass(thing) or name.startswith(("_", "scale_by_")) or name == "lbfgs":
+            return False  # L-BFGS wants the loss as a function too
+        try:
+            given = inspect.signature(thing).parameters
+        except ValueError:
             return False
-        given = inspect.signature(thing).parameters
-        needed = [name for name, p in given.items() if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
-        return needed == ["learning_rate"]
+        needed = {name for name, p in given.items() if p.default is p.empty and p.kind is not p.VAR_KEYWORD}
+        kinds = typing.get_args(given["learning_rate"].annotation) if "learning_rate" in given else ()
+        return needed <= {"learning_rate"} and any(typing.get_origin(kind) is Callable for kind in kinds)
 
-    return [name for name in dir(optax) if not name.startswith("_") and fits(getattr(optax, name))]
+    return tuple(name for name in dir(optax) if fits(name))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,7 +42,7 @@ class OptimizerConfig:
     name: str = "adam"  # an optax optimiser: adam, adamw, sgd, adagrad, lion, …
     learning_rate: float = 3e-3  # the highest of the schedule
     options: dict[str, float] = dataclasses.field(default_factory=dict)  # the optimiser's own, e.g. b2 0.99
-    schedule: Literal["constant", "cosine", "inverse-sqrt", "plateau"] = "cosine"  # after the warm-up
+    schedule: Schedule = "cosine"  # after the warm-up
     warmup: int = 0  # steps of linear warm-up
     horizon: int | None = None  # steps until the cosine ends; default: the run's steps
     final: float = 0.0  # the cosine's last learning rate, as a fraction of the highest
@@ -48,17 +59,25 @@ class OptimizerConfig:
         check_choice("--optimizer.name", "name", self.name, known_optimizers())
         if not (math.isfinite(self.clip) and self.clip >= 0):
             raise InputError(f"--optimizer.clip should be a finite norm, or 0 for none, but it is {self.clip}.")
+        check_choice("--optimizer.schedule", "schedule", self.schedule, typing.get_args(Schedule))
+        if not 0 <= self.final <= 1:
+            raise InputError(
+                f"--optimizer.final should be a fraction of the learning rate, in [0, 1], but it is {self.final}."
+            )
         if self.warmup < 0 or (self.horizon is not None and self.horizon < 1):
             raise InputError(
                 f"--optimizer: warmup and horizon count steps, but they are {self.warmup} and {self.horizon}."
             )
         if not 0 < self.factor <= 1 or self.patience < 0:
             raise InputError(
-                f"--optimizer: factor should lie in (0, 1] and patience at or above 0, but they are {self.factor} and {self.patience}."
+                f"--optimizer: factor should lie in (0, 1] and patience at or above 0, "
+                f"but they are {self.factor} and {self.patience}."
             )
         known = [p for p in inspect.signature(getattr(optax, self.name)).parameters if p != "learning_rate"]
-        for option in self.options:
+        for option, value in self.options.items():
             check_choice(f"--optimizer.options: optax.{self.name}", "option", option, known)
+            if not math.isfinite(value):
+                raise InputError(f"--optimizer.options: `{option}` should be a finite number, but it is {value}.")
 
 
 def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:

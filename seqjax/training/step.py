@@ -7,7 +7,7 @@ gradient, so that gradients are simply added: a mean of means would weigh paddin
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -49,7 +49,7 @@ def make_train_step(
         objective: terms, counts and weights of the task.
         optimizer: any optax transformation; clipping belongs in its chain.
         accumulate: k micro-batches whose gradients are added before the update.
-        compute_dtype: e.g. bfloat16: parameters are cast to it for the forward and backward pass.
+        compute_dtype: e.g. bfloat16: parameters and carry are cast to it for the forward and backward pass.
         average_decay: decay of the moving average of parameters, when the state has one.
         axis_name: the axis that the step is mapped over.
 
@@ -65,13 +65,13 @@ def make_train_step(
         result = _accumulated(gradient, batch, state.carry, keys, accumulate)
         grads, sums, metrics = jax.lax.psum((result.grads, result.sums, result.metrics), axis_name)
 
-        finite = jnp.isfinite(optax.global_norm(grads))
+        finite = jnp.isfinite(optax.tree.norm(grads))
         new = _updated(state, grads, optimizer, average_decay)._replace(carry=result.carry)
         kept = jax.tree.map(lambda after, before: jnp.where(finite, after, before), new, state)
         skipped = jnp.where(finite, 0, state.skipped + 1)
         metrics = metrics | {name: (sums[name], totals[name]) for name in sums}
         metrics["loss"] = (weighted(objective.weights, sums, totals), jnp.ones(()))
-        metrics["gradient_norm"] = (optax.global_norm(grads), jnp.ones(()))
+        metrics["gradient_norm"] = (optax.tree.norm(grads), jnp.ones(()))
         metrics["skipped"] = (skipped, jnp.ones(()))
         return kept._replace(step=state.step + 1, skipped=skipped), metrics
 
@@ -82,7 +82,8 @@ def make_eval_step(objective: Objective, *, compute_dtype: jnp.dtype | None = No
     """Build ``(params, carry, batch) -> (carry, {name: (sum, count)})``, summed over the global batch."""
 
     def step(params, carry, batch):
-        sums, after, metrics = objective.terms(cast(params, compute_dtype), batch, carry, None, False)
+        params, cast_carry = cast((params, carry), compute_dtype)
+        sums, after, metrics = objective.terms(params, batch, cast_carry, None, False)
         after = like(after, carry)
         totals = objective.counts(batch)
         return after, jax.lax.psum(metrics | {name: (sums[name], totals[name]) for name in sums}, axis_name)
@@ -90,9 +91,12 @@ def make_eval_step(objective: Objective, *, compute_dtype: jnp.dtype | None = No
     return step
 
 
-def parallel(train_step, axis_name: str = AXIS):
-    """The only line in seqjax that knows how many devices train."""
-    return jax.pmap(train_step, axis_name=axis_name, in_axes=(STATE, 0, None), out_axes=(STATE, None), donate_argnums=0)
+def parallel(train_step, axis_name: str = AXIS, devices: Sequence[jax.Device] | None = None):
+    """The only line in seqjax that knows how many devices train; all of them, unless some are named."""
+    return jax.pmap(
+        train_step, axis_name=axis_name, devices=devices, donate_argnums=0,
+        in_axes=(STATE, 0, None), out_axes=(STATE, None),
+    )  # fmt: skip
 
 
 def parallel_eval(eval_step, axis_name: str = AXIS):
@@ -135,7 +139,7 @@ class _Result(NamedTuple):
 
 def _gradient(objective: Objective, params, totals: Sums, dtype, batch, carry, keys) -> _Result:
     def loss(params):
-        sums, after, metrics = objective.terms(cast(params, dtype), batch, carry, keys, True)
+        sums, after, metrics = objective.terms(cast(params, dtype), batch, cast(carry, dtype), keys, True)
         return weighted(objective.weights, sums, totals), (sums, metrics, like(after, carry))
 
     grads, (sums, metrics, after) = jax.grad(loss, has_aux=True)(params)

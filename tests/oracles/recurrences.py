@@ -91,7 +91,7 @@ def time_aware(p, x, state, context, decay=lambda elapsed: 1.0 / np.log(np.e + e
 
 
 def time_aware_inverse(p, x, state, context):
-    return time_aware(p, x, state, context, decay=lambda elapsed: np.where(elapsed < 1.0, 1.0, 1.0 / elapsed))
+    return time_aware(p, x, state, context, decay=lambda elapsed: 1.0 / np.maximum(elapsed, 1.0))
 
 
 def gru(p, x, state, context):

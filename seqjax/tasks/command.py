@@ -1,0 +1,95 @@
+"""What ``python train.py`` was asked to do: a task, a preset, a file, flags."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from seqjax.checks import InputError, nearest
+from seqjax.tasks import TASKS
+from seqjax.tasks.contract import Task
+from seqjax.tasks.flags import parse_flags
+from seqjax.training.configuration import from_dict, read_json
+
+
+class Command(NamedTuple):
+    """A command to train."""
+
+    task: Task
+    preset: str
+    config: Any
+
+
+def read_command(arguments: Sequence[str], program: str = "train.py") -> Command:
+    """``[TASK] [PRESET] [--flags]``: flags win over ``--config FILE``, which wins over the preset.
+
+    Raises:
+        InputError: an unknown task or preset; a configuration file that does not fit.
+        SystemExit: ``--help`` (0), or a flag that is wrong (2).
+    """
+    words = list(arguments)
+    task = TASKS[_task(words)]
+    preset, file = _preset(words, task), _config_file(words)
+    start = _from_preset(task, preset) if file is None else _from_file(file, task, preset)
+    presets = "\n".join(f"  {t.name}: {', '.join(t.presets)}" for t in TASKS.values())
+    config = parse_flags(
+        task.config, words, default=start.config, program=f"{program} {task.name} {start.preset}",
+        description=f"{task.config.__doc__}\n\n{program} [TASK] [PRESET] [--config FILE] [--flags]\n{presets}",
+    )  # fmt: skip
+    out = config.out or f"runs/{task.name}-{start.preset}"
+    return start._replace(config=dataclasses.replace(config, out=out))
+
+
+def _task(words: list[str]) -> str:
+    """Take the task off the command; without one, ``lm``."""
+    presets = [preset for task in TASKS.values() for preset in task.presets]
+    if not words or words[0].startswith("-") or words[0] in presets:
+        return "lm"
+    if words[0] not in TASKS:
+        raise InputError(f"`{words[0]}` is no task and no preset. {nearest(words[0], [*TASKS, *presets])}")
+    return words.pop(0)
+
+
+def _preset(words: list[str], task: Task) -> str | None:
+    """Take the preset off the command, if one is there."""
+    if not words or words[0].startswith("-"):
+        return None
+    if words[0] not in task.presets:
+        raise InputError(f"`{words[0]}` is no preset of {task.name}. {nearest(words[0], task.presets)}")
+    return words.pop(0)
+
+
+def _config_file(words: list[str]) -> str | None:
+    """Take ``--config FILE`` or ``--config=FILE`` off the command, if it is there."""
+    for place, word in enumerate(words):
+        flag, equals, path = word.partition("=")
+        if flag != "--config":
+            continue
+        path = path if equals else "".join(words[place + 1 : place + 2])
+        if not path or path.startswith("-"):
+            raise InputError("--config should be followed by a file, such as runs/NAME/config.json.")
+        del words[place : place + (1 if equals else 2)]
+        return path
+    return None
+
+
+def _from_preset(task: Task, preset: str | None) -> Command:
+    return Command(task, preset or task.default, task.presets[preset or task.default])
+
+
+def _from_file(path: str, task: Task, preset: str | None) -> Command:
+    """The configuration in a file; what it leaves out is as in the preset.
+
+    A saved horizon that equals the saved steps follows the steps of the new run.
+    """
+    data = read_json(Path(path))
+    if isinstance(data, dict) and "config" in data:
+        if data.get("task", task.name) != task.name:
+            raise InputError(f"--config {path}: this is of the task {data['task']}, not {task.name}.")
+        preset = preset or next((name for name in task.presets if name == data.get("preset")), None)
+        data = data["config"]
+    start = _from_preset(task, preset)
+    config = from_dict(task.config, data, where=path, base=start.config)
+    if config.optimizer.horizon == config.steps:
+        config = dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, horizon=None))
+    return start._replace(config=dataclasses.replace(config, out=""))

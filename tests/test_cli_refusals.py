@@ -1,0 +1,314 @@
+"""Bad input on the command line: one clear message, exit code 2, no traceback, and nothing lost."""
+
+import errno
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from command_line import TINY, assert_refused, seqjax, snapshot, story, training
+
+from seqjax.data import Tokenizer
+from seqjax.training.store import Store
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory) -> Path:
+    """A file of text."""
+    path = tmp_path_factory.mktemp("text") / "story.txt"
+    path.write_text(story())
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, text) -> Path:
+    """A run with two checkpoints, which no test changes."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    assert training(*command(folder, text)).code == 0
+    return folder
+
+
+@pytest.fixture
+def run(finished, tmp_path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+def command(out, text, *words) -> list:
+    """A small run; ``words`` come last and win."""
+    return ["--out", out, "--data.path", text, *TINY, "--steps", 4, "--evaluate-every", 2, "--log-every", 2, *words]
+
+
+TEXTS = {
+    "missing": (None, ["does not exist", "text.txt"]),
+    "empty": (b"", ["is empty"]),
+    "binary": (b"ab\0cd" * 99, ["is binary", "byte 2"]),
+    "latin-1": ("abc \N{LATIN SMALL LETTER E WITH ACUTE} ".encode("latin-1") * 99, ["byte 4", "--data.encoding latin-1"]),
+    "too short for one batch": (b"abcdefgh" * 5, ["too short", "8 rows of 8 steps", "--batch-size"]),
+    "of one symbol": (b"a" * 5000, ["one symbol", "'a'"]),
+    "of line ends": (b"\n" * 5000, ["one symbol"]),
+    "too short to split": (b"ab", ["split is empty", "--data.valid-path"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_a_text_that_cannot_be_used_is_refused_and_leaves_no_run(kind, tmp_path):
+    data, words = TEXTS[kind]
+    path = tmp_path / "text.txt"
+    if data is not None:
+        path.write_bytes(data)
+    assert_refused(training(*command(tmp_path / "run", path)), "text", *words)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_without_text_and_a_folder_instead_of_a_file_are_told_apart(tmp_path, text):
+    (tmp_path / "texts").mkdir()
+    assert_refused(training(*command(tmp_path / "run", tmp_path / "texts")), "holds no text files")
+
+
+def test_an_unreadable_file_is_named(tmp_path, text, monkeypatch):
+    def forbidden(*args, **kwargs):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(text))
+
+    monkeypatch.setattr("seqjax.data.text.open", forbidden, raising=False)
+    assert_refused(training(*command(tmp_path / "run", text)), str(text), "Permission denied")
+
+
+def test_an_encoding_opens_what_utf_8_does_not(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_bytes(story().replace("cat", "caf\N{LATIN SMALL LETTER E WITH ACUTE}").encode("latin-1"))
+    assert_refused(training(*command(tmp_path / "run", path)), "--data.encoding latin-1")
+    assert training(*command(tmp_path / "run", path, "--data.encoding", "latin-1", "--steps", 2)).code == 0
+
+
+FLAGS = {
+    "rows that do not split over four devices": (["--batch-size", 6], ["multiple of 4", "--batch-size 8"]),
+    "no rows": (["--batch-size", 0], ["--batch-size", "at least 1"]),
+    "no steps": (["--steps", 0], ["--steps", "at least 1"]),
+    "a width of zero": (["--model.features", 0], ["`features`", "at least 1", "0"]),
+    "a negative width": (["--model.features", -3], ["`features`", "-3"]),
+    "no layers": (["--model.layers", 0], ["`layers`"]),
+    "a negative embedding": (["--model.embedding", -1], ["`embedding`"]),
+    "dropout of everything": (["--model.dropout", 1], ["`dropout`", "[0, 1)"]),
+    "no time": (["--data.length", 0], ["`length`"]),
+    "a learning rate that is no number": (["--optimizer.learning-rate", "nan"], ["finite", "nan"]),
+    "an infinite learning rate": (["--optimizer.learning-rate", "inf"], ["finite", "inf"]),
+    "a negative learning rate": (["--optimizer.learning-rate", -1], ["finite", "-1"]),
+    "a learning rate in words": (["--optimizer.learning-rate", "fast"], ["--optimizer.learning-rate", "'fast'"]),
+    "an unknown cell": (["--model.cell", "lsmt"], ["'lsmt'", "Did you mean `lstm`?"]),
+    "an unknown optimiser": (["--optimizer.name", "adagrat"], ["Did you mean `adagrad`?"]),
+    "an unknown tokenizer": (["--data.tokenizer", "bep"], ["--data.tokenizer", "bpe"]),
+    "an unknown flag": (["--model.featurs", 3], ["Perhaps you meant", "--model.features"]),
+    "an unknown flag of the run": (["--stpes", 3], ["Perhaps you meant", "--steps"]),
+    "a flag without its value": (["--seed"], ["--seed"]),
+    "fractions that are no split": (["--data.split", 0.5, 0.1, 0.1], ["sum to 1"]),
+    "a negative seed": (["--seed", -1], ["--seed"]),
+}
+
+
+@pytest.mark.parametrize("kind", FLAGS)
+def test_a_bad_flag_is_refused_before_anything_is_made(kind, tmp_path, text):
+    flags, words = FLAGS[kind]
+    said = training(*command(tmp_path / "run", text, *flags))
+    assert_refused(said, *words)
+    assert said.out == ""
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "words, meant",
+    [
+        (["lmm"], "`lm`"), (["char-lsmt"], "`char-lstm`"), (["lm", "word-lsmt"], "`word-lstm`"),
+        (["--config"], "config.json"), (["--config", "--steps", "2"], "config.json"),
+    ],
+)  # fmt: skip
+def test_an_unknown_word_suggests_the_nearest(words, meant):
+    assert_refused(training(*words), meant)
+
+
+def test_an_unknown_verb_suggests_the_nearest():
+    assert_refused(seqjax("trian"), "`trian`", "Did you mean `train`?")
+    assert_refused(seqjax("generate", "run", "--promt", "x"), "--prompt")
+    assert_refused(seqjax("generate"), "RUN")
+
+
+def test_a_corrected_command_is_not_taken_for_another_run(tmp_path, text):
+    assert_refused(training(*command(tmp_path / "run", tmp_path / "txet")), "does not exist")
+    assert training(*command(tmp_path / "run", text)).code == 0
+
+
+def test_a_folder_of_another_run_is_refused_with_the_difference(run, text):
+    before = snapshot(run)
+    said = training(*command(run, text, "--seed", 3, "--model.features", 24))
+    assert_refused(said, "seed: the run has 0, this command asks for 3", "model.features", "16", "24", "--out")
+    assert_refused(training(*command(run, text, "--steps", 2)), "steps")
+    assert snapshot(run) == before
+
+
+def test_a_folder_that_is_no_run_is_left_alone(tmp_path, text):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("the only copy")
+    assert_refused(training(*command(tmp_path / "thesis", text)), "no run", "chapter.txt")
+    assert snapshot(tmp_path / "thesis").keys() == {"chapter.txt"}
+
+
+def test_a_file_is_no_folder(tmp_path, text):
+    before = snapshot(text.parent)
+    assert_refused(training(*command(text, text)), "this is a file")
+    assert_refused(training(*command(text / "below", text)), "cannot be written")
+    assert snapshot(text.parent) == before
+
+
+def test_a_folder_that_cannot_be_made_is_named(text):
+    assert_refused(training(*command("/proc/nowhere/run", text)), "/proc/nowhere/run", "cannot be written")
+
+
+def damage(run: Path, step: int) -> None:
+    """Change one byte in the largest file of a checkpoint."""
+    files = [path for path in (run / "checkpoints" / str(step)).rglob("*") if path.is_file()]
+    file = max(files, key=lambda path: path.stat().st_size)
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+def test_a_flipped_byte_is_shown_named_and_passed_over(run, text):
+    damage(run, 4)
+    assert "step 2" in seqjax("inspect", run).out
+    assert "BROKEN" in seqjax("inspect", run).out
+    said = seqjax("generate", run, "--max-tokens", 5)
+    assert said.code == 0
+    assert "WARNING" in said.err
+    assert "checkpoints/4" in said.err
+    assert training(*command(run, text)).code == 0
+    assert "BROKEN" not in seqjax("inspect", run).out
+
+
+def test_only_broken_checkpoints_are_refused_and_kept(run, text):
+    damage(run, 2)
+    damage(run, 4)
+    before = snapshot(run)
+    for said in (training(*command(run, text)), seqjax("generate", run), seqjax("evaluate", run)):
+        assert_refused(said, "no checkpoint here can be used", "step 2", "step 4")
+    assert snapshot(run) == before
+
+
+def full(*args, **kwargs):
+    """What a full disk says."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_disk_that_fills_in_a_save_keeps_what_was_there(tmp_path, text, finished, monkeypatch):
+    write = Store.write
+    monkeypatch.setattr(Store, "write", lambda self, step, *rest: (write if step < 4 else full)(self, step, *rest))
+    said = training(*command(tmp_path / "run", text))
+    assert_refused(said, "step 4", "No space left on device", "Step 2 is there and unharmed")
+    monkeypatch.undo()
+    assert training(*command(tmp_path / "run", text)).code == 0
+    rows = [(folder / "metrics.jsonl").read_text().splitlines() for folder in (tmp_path / "run", finished)]
+    numbers = [[{**json.loads(row), "seconds": 0, "tokens_per_second": 0} for row in lines] for lines in rows]
+    assert numbers[0] == numbers[1]
+
+
+def test_a_disk_that_is_full_from_the_start_leaves_no_half_run(tmp_path, text, monkeypatch):
+    monkeypatch.setattr(Tokenizer, "save", full)
+    assert_refused(training(*command(tmp_path / "run", text)), "No space left on device")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_disk_too_full_for_the_curves_does_not_cost_the_test(run, text, monkeypatch):
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
+    said = training(*command(run, text))
+    assert said.code == 0
+    assert "no curves.png" in said.out
+    assert json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["split"] == "test"
+
+
+ASKED = {
+    "characters never seen": (["--prompt", "The \N{SNOWMAN}"], ["U+2603", "--data.tokenizer byte"]),
+    "temperature 0": (["--temperature", 0], ["`temperature`", "above 0"]),
+    "temperature below 0": (["--temperature", -1], ["`temperature`", "-1"]),
+    "no temperature": (["--temperature", "nan"], ["`temperature`", "nan"]),
+    "top-p 0": (["--top-p", 0], ["`top_p`", "(0, 1]"]),
+    "top-p above 1": (["--top-p", 1.5], ["`top_p`", "(0, 1]"]),
+    "top-k 0": (["--top-k", 0], ["`top_k`", "at least 1"]),
+    "min-p 1": (["--min-p", 1], ["`min_p`"]),
+    "no tokens": (["--max-tokens", 0], ["--max-tokens", "at least 1"]),
+    "a seed below 0": (["--seed", -1], ["--seed"]),
+    "a seed of twenty digits": (["--seed", 10**20], ["--seed"]),
+}
+
+
+@pytest.mark.parametrize("kind", ASKED)
+def test_text_that_cannot_be_written_is_refused_before_a_word(kind, finished):
+    flags, words = ASKED[kind]
+    said = seqjax("generate", finished, *flags)
+    assert_refused(said, *words)
+    assert said.out == ""
+
+
+def test_a_line_that_cannot_be_scored_is_named(finished):
+    said = seqjax("score", finished, stdin="The cat sat.\n\N{SNOWMAN}\n")
+    assert_refused(said, "line 2", "U+2603")
+    assert said.out == ""
+
+
+@pytest.mark.parametrize("verb", ["generate", "evaluate", "score", "inspect"])
+def test_a_folder_that_holds_no_run_is_said(verb, tmp_path, text):
+    assert_refused(seqjax(verb, tmp_path), "no config.json")
+    assert_refused(seqjax(verb, tmp_path / "nowhere"), "no such folder")
+    assert_refused(seqjax(verb, text), "no such folder")
+
+
+@pytest.mark.parametrize("verb", ["generate", "evaluate", "score"])
+def test_a_run_without_checkpoints_says_how_to_get_one(verb, run):
+    shutil.rmtree(run / "checkpoints")
+    assert_refused(seqjax(verb, run), "no checkpoint yet", "seqjax train --out")
+    assert "none yet" in seqjax("inspect", run).out
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", '{"model": {}}', '{"version": "1.0"}'])
+def test_a_broken_tokenizer_is_named(content, run):
+    (run / "tokenizer.json").write_text(content)
+    for said in (seqjax("generate", run), seqjax("evaluate", run), seqjax("inspect", run)):
+        assert_refused(said, "tokenizer.json", "broken")
+
+
+def test_evaluating_a_text_that_is_not_there_is_refused(finished):
+    assert_refused(seqjax("evaluate", finished, "--data.path", "/nowhere/text"), "/nowhere/text", "does not exist")
+
+
+FILES = {
+    "missing": (None, ["no such file"]),
+    "no JSON": ("steps = 3", ["not readable as JSON"]),
+    "not text": ("\udcff", ["not readable as JSON"]),
+    "a list": ("[1]", ["should be an object", "[1]"]),
+    "an unknown field": ('{"stpes": 3}', ["`stpes`", "Did you mean `steps`?"]),
+    "an unknown field inside": ('{"model": {"cel": "lstm"}}', ["model", "`cel`", "Did you mean `cell`?"]),
+    "a wrong type": ('{"steps": "many"}', ["steps", "int", "'many'"]),
+    "a wrong type inside": ('{"optimizer": {"learning_rate": true}}', ["optimizer.learning_rate", "float"]),
+    "a boolean for a number": ('{"steps": true}', ["steps", "int", "True"]),
+    "a wrong choice": ('{"precision": "float16"}', ["precision", "'float16'"]),
+    "an impossible width": ('{"model": {"features": 0}}', ["`features`"]),
+    "another task": ('{"task": "tag", "preset": "x", "config": {}}', ["task", "tag"]),
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_configuration_that_does_not_fit_is_refused(kind, tmp_path, text):
+    content, words = FILES[kind]
+    file = tmp_path / "config.json"
+    if content is not None:
+        file.write_bytes(content.encode(errors="surrogateescape"))
+    assert_refused(training("--config", file, "--out", tmp_path / "run", "--data.path", text), "config.json", *words)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"task": "lm"}', '{"task": "ml", "preset": "x", "config": {}}'])
+def test_a_run_whose_configuration_is_broken_is_refused(content, run, text):
+    (run / "config.json").write_text(content)
+    before = snapshot(run)
+    for said in (seqjax("inspect", run), seqjax("generate", run), training(*command(run, text))):
+        assert_refused(said, "task" if "ml" in content else "config.json")
+    assert snapshot(run) == before

@@ -1,0 +1,133 @@
+"""Schedules, optimisers by optax's own names, and what is refused before anything runs."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from seqjax.checks import InputError
+from seqjax.training.optimizers import OptimizerConfig, known_optimizers, make_optimizer, make_plateau, make_schedule
+
+PARAMS = {"w": jnp.array([3.0, 4.0])}
+GRADS = {"w": jnp.array([0.6, -0.8])}  # of norm 1
+
+
+def rates(steps, **options):
+    schedule = make_schedule(OptimizerConfig(learning_rate=2.0, **options), horizon=10)
+    return [float(schedule(jnp.int32(step))) for step in steps]
+
+
+def moved(optimizer, steps=1):
+    """By how much ``steps`` updates with the same gradient move the parameters, each."""
+    params, state, found = PARAMS, optimizer.init(PARAMS), []
+    for _ in range(steps):
+        updates, state = optimizer.update(GRADS, state, params)
+        params = optax.apply_updates(params, updates)
+        found.append(updates["w"])
+    return np.array(found)
+
+
+def test_constant_is_constant():
+    assert rates((0, 5, 10, 99), schedule="constant") == [2.0] * 4
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "inverse-sqrt", "plateau"])
+def test_warm_up_is_a_straight_line_to_the_highest_rate(schedule):
+    np.testing.assert_allclose(rates(range(5), schedule=schedule, warmup=4), [0, 0.5, 1.0, 1.5, 2.0], rtol=1e-6)
+
+
+def test_cosine_goes_from_the_highest_to_the_final_rate_and_stays():
+    wanted = [2.0 * (0.1 + 0.9 * (1 + math.cos(math.pi * (step - 2) / 8)) / 2) for step in (2, 4, 6, 9)]
+    np.testing.assert_allclose(rates((2, 4, 6, 9), warmup=2, final=0.1), wanted, rtol=1e-5)
+    np.testing.assert_allclose(rates((10, 11, 10**6), warmup=2, final=0.1), 0.2, rtol=1e-5)
+
+
+def test_inverse_square_root_is_that_of_the_paper():
+    wanted = [2.0 * math.sqrt(4) * min(step**-0.5, step * 4**-1.5) for step in range(1, 40)]  # Vaswani et al., eq. 3
+    np.testing.assert_allclose(rates(range(1, 40), schedule="inverse-sqrt", warmup=4), wanted, rtol=1e-5)
+    assert np.isfinite(rates((0, 1), schedule="inverse-sqrt")).all()
+
+
+def test_a_warm_up_longer_than_the_run_is_no_error():
+    np.testing.assert_allclose(rates((5, 10, 20), warmup=20), [0.5, 1.0, 2.0], rtol=1e-6)
+
+
+def test_the_horizon_is_the_steps_unless_one_is_given():
+    for config, still_moving in ((OptimizerConfig(name="sgd"), 4), (OptimizerConfig(name="sgd", horizon=2), 2)):
+        sizes = np.abs(moved(make_optimizer(config, steps=4), steps=6)).max(axis=1)
+        assert (sizes > 1e-6).sum() == still_moving
+
+
+def test_plateau_cuts_after_patience_and_only_then():
+    plateau = make_plateau(OptimizerConfig(schedule="plateau", patience=2, factor=0.5))
+    state, scales = plateau.init({}), []
+    for loss in (3.0, 2.0, 2.1, 1.9, 1.9, 1.95, 1.8, 1.8, 1.8, 1.8):
+        _, state = plateau.update({}, state, value=jnp.float32(loss))
+        scales.append(float(state.scale))
+    assert scales == [1, 1, 1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25]
+
+
+def test_the_state_of_a_plateau_goes_on_from_numpy():
+    plateau = make_plateau(OptimizerConfig(schedule="plateau", patience=2))
+    state = copy = plateau.init({})
+    for loss in (2.0, 2.0, 2.0, 2.0, 1.0):
+        _, state = plateau.update({}, state, value=jnp.float32(loss))
+        _, copy = plateau.update({}, jax.tree.map(np.asarray, copy), value=jnp.float32(loss))
+    for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(copy), strict=True):
+        assert a.dtype == b.dtype
+        assert np.array_equal(a, b)
+
+
+@pytest.mark.parametrize("name", known_optimizers())
+def test_every_optimizer_of_optax_that_is_offered_takes_a_step(name):
+    config = OptimizerConfig(name=name, learning_rate=0.1, schedule="constant", clip=1.0)
+    found = moved(make_optimizer(config, steps=4), steps=3)
+    assert np.isfinite(found).all()
+    assert np.abs(found).max() > 0
+
+
+def test_the_names_are_those_of_optax():
+    assert {"adam", "adamw", "sgd", "adagrad", "rmsprop", "lion", "lamb", "nadam", "adafactor"} <= {*known_optimizers()}
+    plain = moved(optax.adamw(0.01, b2=0.9, weight_decay=0.5), 3)
+    config = OptimizerConfig(
+        name="adamw", learning_rate=0.01, schedule="constant", clip=0.0, options={"b2": 0.9, "weight_decay": 0.5}
+    )
+    np.testing.assert_array_equal(moved(make_optimizer(config, steps=1), 3), plain)
+
+
+@pytest.mark.parametrize("clip, size", [(0.25, 0.25), (1.0, 1.0), (7.0, 1.0), (0.0, 1.0)])
+def test_clipping_is_by_the_global_norm_and_zero_is_none(clip, size):
+    config = OptimizerConfig(name="sgd", learning_rate=1.0, schedule="constant", clip=clip)
+    np.testing.assert_allclose(moved(make_optimizer(config, steps=1))[0], -size * GRADS["w"], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"learning_rate": math.nan}, r"--optimizer.learning-rate should be a finite number .* but it is nan.*Try"),
+        ({"learning_rate": math.inf}, "but it is inf"),
+        ({"learning_rate": -1.0}, r"but it is -1\.0"),
+        ({"name": "adma"}, "--optimizer.name.*'adma'.* Did you mean `adam"),
+        ({"name": "chain"}, "should be a known name"),
+        ({"name": "rprop"}, "should be a known name"),  # it takes no schedule
+        ({"options": {"momentun": 0.9}, "name": "sgd"}, "optax.sgd.*'momentun'.* Did you mean `momentum`"),
+        ({"options": {"learning_rate": 0.9}}, "'learning_rate'"),
+        ({"clip": -1.0}, "--optimizer.clip"),
+        ({"clip": math.nan}, "--optimizer.clip"),
+        ({"warmup": -1}, "warmup and horizon count steps, but they are -1"),
+        ({"horizon": 0}, "count steps"),
+        ({"factor": 0.0}, r"factor should lie in \(0, 1\]"),
+        ({"factor": 1.5}, r"factor should lie in \(0, 1\]"),
+        ({"patience": -1}, "patience"),
+        ({"final": math.nan}, "final"),
+        ({"final": -0.5}, "final"),
+        ({"schedule": "cosin"}, "Did you mean `cosine`"),
+        ({"options": {"b2": math.nan}}, "b2"),
+    ],
+)
+def test_what_cannot_be_is_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        OptimizerConfig(**options)

@@ -1,0 +1,203 @@
+"""Law 6: resume equals continue, bit for bit, wherever the run was stopped."""
+
+import random
+import shutil
+import time
+
+import jax
+import numpy as np
+import pytest
+import toy_task as toy
+from tiny_runs import ask_to_stop, difference, flags, output_of, record, run_here, start
+
+from seqjax.checks import InputError
+from seqjax.training.configuration import RunConfig
+from seqjax.training.folder import as_identity, open_run
+from seqjax.training.journal import read
+from seqjax.training.loop import Trainer
+from seqjax.training.optimizers import OptimizerConfig
+from seqjax.training.progress import reporter
+from seqjax.training.recorder import Recorder
+
+PLATEAU = {"optimizer__schedule": "plateau", "optimizer__patience": 0, "optimizer__learning_rate": 0.5}
+AVERAGE = {"average": 0.9, "accumulate": 2, "model__layers": 2, "model__cell": "gru"}
+
+
+def reached(folder):
+    """The last step in metrics.jsonl."""
+    path = folder / "run" / "metrics.jsonl"
+    return max((row["step"] for row in read(path)), default=0) if path.exists() else 0
+
+
+@pytest.mark.parametrize("changes", [PLATEAU, AVERAGE], ids=["plateau", "average"])
+def test_a_run_killed_three_times_is_the_run_left_alone(tmp_path, changes):
+    pick, options = random.Random(str(changes)), changes | {"steps": 120}
+    alone = start(flags(tmp_path / "alone", **options))
+    command = flags(tmp_path / "killed", **options)
+    for least in (pick.randrange(0, 30), pick.randrange(30, 60), pick.randrange(60, 90)):
+        process = start(command)
+        while reached(tmp_path / "killed") < least and process.poll() is None:
+            time.sleep(0.002)
+        time.sleep(pick.random() * 0.05)
+        process.kill()
+        output_of(process, -9)
+    said = output_of(start(command))
+    assert "continuing at step" in said
+    output_of(alone)
+    assert difference(record(tmp_path / "alone"), record(tmp_path / "killed")) == ""
+    scales = {row["learning_rate"] for row in record(tmp_path / "alone").rows if row["split"] == "train"}
+    assert len(scales) > 2
+    assert not list((tmp_path / "killed").rglob("*.orbax-checkpoint-tmp*"))
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """A run that nobody stopped."""
+    folder = tmp_path_factory.mktemp("alone")
+    assert run_here(flags(folder)) == 0
+    return record(folder)
+
+
+def test_a_run_left_alone_is_the_same_twice(tmp_path, alone):
+    run_here(flags(tmp_path))
+    assert difference(record(tmp_path), alone) == ""
+
+
+@pytest.mark.parametrize("step", [1, 13, 30])
+def test_a_signal_between_steps_loses_nothing(tmp_path, alone, capsys, step):
+    assert run_here(flags(tmp_path), at=step, act=ask_to_stop) == 128 + 15
+    assert f"SIGTERM: stopped after step {step} and saved. The same command continues" in capsys.readouterr().out
+    assert record(tmp_path).step == step
+    assert run_here(flags(tmp_path)) == 0
+    assert f"continuing at step {step}" in capsys.readouterr().out
+    assert difference(record(tmp_path), alone) == ""
+
+
+def test_a_finished_run_started_again_changes_nothing(tmp_path, alone, capsys):
+    for _ in range(2):
+        assert run_here(flags(tmp_path)) == 0
+    assert "continuing at step 40" in capsys.readouterr().out
+    assert difference(record(tmp_path), alone) == ""
+
+
+def test_more_steps_extend_a_run_and_its_schedule_keeps_its_horizon(tmp_path, alone):
+    run_here(flags(tmp_path))
+    run_here(flags(tmp_path, steps=60))
+    extended = record(tmp_path)
+    kept = [row for row in alone.rows if row["split"] != "test"]
+    assert extended.rows[: len(kept)] == kept
+    rates = {row["step"]: row["learning_rate"] for row in extended.rows if row["split"] == "train"}
+    assert rates[40] == rates[45] == rates[60] == 0.0
+    assert rates[35] > 0
+    with pytest.raises(InputError, match="steps: the run has 60, this command asks for 40"):
+        run_here(flags(tmp_path))
+
+
+def test_an_extension_stopped_half_way_is_the_extension_left_alone(tmp_path):
+    constant = {"optimizer__schedule": "constant"}
+    for name in ("one", "two"):
+        run_here(flags(tmp_path / name, steps=20, **constant))
+    run_here(flags(tmp_path / "one", steps=40, **constant))
+    run_here(flags(tmp_path / "two", steps=40, **constant), at=7, act=ask_to_stop)
+    run_here(flags(tmp_path / "two", steps=40, **constant))
+    assert difference(record(tmp_path / "one"), record(tmp_path / "two")) == ""
+
+
+def test_another_configuration_in_the_folder_is_refused_with_the_difference(tmp_path, alone):
+    run_here(flags(tmp_path))
+    wanted = r"(?s)another configuration.*model.features: the run has 8, this command asks for 12.*seed: the run has 0"
+    with pytest.raises(InputError, match=wanted):
+        run_here(flags(tmp_path, model__features=12, seed=3))
+    assert difference(record(tmp_path), alone) == ""
+
+
+def test_a_damaged_newest_checkpoint_is_named_and_the_older_one_gives_the_same_end(tmp_path, alone, capsys):
+    run_here(flags(tmp_path), at=33, act=ask_to_stop)
+    checkpoints = tmp_path / "run" / "checkpoints"
+    assert sorted(path.name for path in checkpoints.iterdir()) == ["30", "33"]
+    file = max(
+        (path for path in (checkpoints / "33").rglob("*") if path.is_file()), key=lambda path: path.stat().st_size
+    )
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    capsys.readouterr()
+    assert run_here(flags(tmp_path)) == 0
+    said = capsys.readouterr()
+    assert f"WARNING: {checkpoints / '33'} is not used: the file {file.relative_to(checkpoints / '33')}" in said.err
+    assert "continuing at step 30" in said.out
+    assert difference(record(tmp_path), alone) == ""
+    assert (checkpoints / "broken-33").is_dir()
+
+
+def test_a_run_with_only_damaged_checkpoints_is_refused_and_kept(tmp_path):
+    run_here(flags(tmp_path, keep=1))
+    (newest,) = (tmp_path / "run" / "checkpoints").iterdir()
+    shutil.rmtree(newest / "params")
+    before = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+    with pytest.raises(InputError, match="no checkpoint here can be used, and nothing was changed"):
+        run_here(flags(tmp_path, keep=1))
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
+
+
+def test_early_stopping_remembers_how_long_it_has_waited(tmp_path):
+    still = {"optimizer__learning_rate": 0.0, "patience": 2, "steps": 200}
+    run_here(flags(tmp_path / "alone", **still))
+    assert run_here(flags(tmp_path / "stopped", **still), at=25, act=ask_to_stop) == 128 + 15
+    run_here(flags(tmp_path / "stopped", **still))
+    ended = record(tmp_path / "alone")
+    assert (ended.step, ended.meta["memory"]["best_step"]) == (30, 10)
+    assert difference(record(tmp_path / "stopped"), ended) == ""
+    run_here(flags(tmp_path / "stopped", **still))
+    assert difference(record(tmp_path / "stopped"), ended) == ""
+
+
+def train_toy(folder, make, **options):
+    """The loop over the toy task."""
+    config, optimizer = RunConfig(out=str(folder), batch_size=8, **options), OptimizerConfig(name="sgd")
+    run, _ = open_run(folder, as_identity("toy", "", config))
+    with (
+        reporter(config.steps, silent=True) as show,
+        Recorder(run, show, keep=2, agree_every=1, started=time.perf_counter()) as recorder,
+    ):
+        return Trainer(toy.job(make), config, optimizer, run).run(recorder)
+
+
+def test_too_many_steps_without_a_gradient_stop_the_run_and_name_the_step(tmp_path):
+    def make(number):
+        batch = toy.batch(number)
+        return batch | {"y": batch["y"] * (np.nan if number in (2, 3) or number >= 6 else 1)}
+
+    with pytest.raises(InputError, match=r"step 9: the gradient was not finite for 3 steps in a row.*Try"):
+        train_toy(tmp_path, make, steps=20, max_skipped=3, evaluate_every=5, log_every=1)
+    rows = [row for row in read(tmp_path / "metrics.jsonl") if row["split"] == "train"]
+    assert [row["skipped"] for row in rows][:6] == [0, 0, 1, 2, 2, 2]
+    assert "loss" not in rows[2]
+    assert "loss" in rows[4]
+
+
+def test_steps_that_were_skipped_are_remembered_after_a_stop(tmp_path):
+    def make(number):
+        batch = toy.batch(number)
+        stop = number == 6 and not (tmp_path / "stopped").exists()
+        if stop:
+            (tmp_path / "stopped").mkdir()
+            ask_to_stop()
+        return batch | {"y": batch["y"] * (np.nan if number in (2, 5, 8) else 1)}
+
+    options = {"steps": 12, "max_skipped": 2, "evaluate_every": 20, "log_every": 4}
+    (tmp_path / "stopped").mkdir()
+    train_toy(tmp_path / "alone", make, **options)
+    (tmp_path / "stopped").rmdir()
+    assert train_toy(tmp_path / "killed", make, **options).step == 7
+    assert train_toy(tmp_path / "killed", make, **options).step == 12
+    rows = [[{**row, "seconds": 0, "tokens_per_second": 0} for row in read(tmp_path / name / "metrics.jsonl")]
+            for name in ("alone", "killed")]  # fmt: skip
+    assert rows[0] == rows[1]
+    assert [row["skipped"] for row in rows[0] if row["split"] == "train"] == [1, 2, 3]
+
+
+def test_rows_that_do_not_split_over_the_devices_are_refused_at_once(tmp_path):
+    assert jax.device_count() == 4
+    with pytest.raises(InputError, match="--batch-size should be a multiple of 4"):
+        run_here(flags(tmp_path, batch_size=6))
