@@ -11,9 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from attentive_cell import Attentive, M, Source
+from flax import nnx
 from oracles import recurrences
 
 from seqjax import cells
+from seqjax.layers import Bidirectional, Recurrent, Stack
+from seqjax.models import LanguageModelConfig, NextSymbol, whole_past, windowed
 
 D, H, S = 3, 4, 5
 B, T = 4, 7
@@ -104,4 +107,57 @@ inverse = cells.lstm_time_aware(decay=cells.inverse_decay)
 VARIANTS = [  # other equations in the same step: held to their oracle, not again to every law
     CellRow("jordan-decaying", decaying, recurrences.jordan_decaying),
     CellRow("lstm-time-aware-inverse", inverse, recurrences.time_aware_inverse, inputs=visits),
+]
+
+
+class LayerRow(NamedTuple):
+    """A layer over time, from D features to however many it gives."""
+
+    name: str
+    build: Callable[..., nnx.Module]  # rngs -> layer
+    causal: bool = True
+    learned: bool = False  # whether sequences start from parameters
+
+
+def layer(name: str, kind, cell, **options) -> LayerRow:
+    """One row: the layer's own arguments as a reader would write them."""
+    causal = kind is not Bidirectional and not options.get("bidirectional") and not options.get("reverse")
+    build = functools.partial(kind, cell, D, H, **options)
+    return LayerRow(name, lambda rngs: build(rngs=rngs), causal, options.get("learn_initial", False))
+
+
+LAYERS = [
+    layer("recurrent", Recurrent, cells.LSTM),
+    layer("recurrent-reverse-learned", Recurrent, cells.GRU, reverse=True, learn_initial=True),
+    layer("bidirectional", Bidirectional, cells.LSTM),
+    layer("bidirectional-sum-learned", Bidirectional, cells.GRU, merge="sum", learn_initial=True),
+    layer("bidirectional-average", Bidirectional, cells.Elman, merge="average"),
+    layer("stack-learned", Stack, cells.LSTM, layers=2, learn_initial=True),
+    layer("stack-residual", Stack, cells.GRU, layers=3, residual=True),
+    layer("stack-bidirectional", Stack, cells.LSTM, layers=2, bidirectional=True, residual=True),
+]
+V, WINDOW = 11, 3
+
+
+class ModelRow(NamedTuple):
+    """A language model over V symbols, as pure functions."""
+
+    name: str
+    build: Callable[[float], NextSymbol]  # dropout -> model
+    memory: int | None = None  # symbols it can see; None: all before
+
+
+def language_model(name: str, kind, *more, memory: int | None = None, **shape) -> ModelRow:
+    """One row: the configuration as a reader would write it."""
+    return ModelRow(
+        name, lambda dropout: kind(LanguageModelConfig(features=H, dropout=dropout, **shape), V, *more), memory
+    )
+
+
+MODELS = [
+    language_model("whole-past", whole_past),
+    language_model(
+        "whole-past-tied", whole_past, cell="gru", layers=2, embedding=3, tied=True, residual=True, learn_initial=True
+    ),
+    language_model("window", windowed, WINDOW, memory=WINDOW, cell="elman", tied=True),
 ]

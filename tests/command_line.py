@@ -66,4 +66,4 @@ def assert_refused(said: Said, *words: str) -> None:
     assert "Traceback" not in said.err
     for word in words:
         assert word in said.err, f"{word!r} should be in: {said.err}"
-    assert said.err.count("error: ") == 1 or said.err.startswith("╭"), said.err
+    assert said.err.count("error: ") == 1 or "For full helptext" in said.err, said.err

@@ -29,25 +29,32 @@ def reached(folder):
     return max((row["step"] for row in read(path)), default=0) if path.exists() else 0
 
 
-@pytest.mark.parametrize("changes", [PLATEAU, AVERAGE], ids=["plateau", "average"])
-def test_a_run_killed_three_times_is_the_run_left_alone(tmp_path, changes):
-    pick, options = random.Random(str(changes)), changes | {"steps": 120}
+def test_a_run_killed_three_times_is_the_run_left_alone(tmp_path):
+    pick, options = random.Random(6), PLATEAU | AVERAGE | {"steps": 60}
     alone = start(flags(tmp_path / "alone", **options))
     command = flags(tmp_path / "killed", **options)
-    for least in (pick.randrange(0, 30), pick.randrange(30, 60), pick.randrange(60, 90)):
+    for least in (pick.randrange(0, 15), pick.randrange(15, 30), pick.randrange(30, 45)):
         process = start(command)
         while reached(tmp_path / "killed") < least and process.poll() is None:
             time.sleep(0.002)
         time.sleep(pick.random() * 0.05)
         process.kill()
         output_of(process, -9)
-    said = output_of(start(command))
-    assert "continuing at step" in said
+    assert "continuing at step" in output_of(start(command))
     output_of(alone)
-    assert difference(record(tmp_path / "alone"), record(tmp_path / "killed")) == ""
-    scales = {row["learning_rate"] for row in record(tmp_path / "alone").rows if row["split"] == "train"}
-    assert len(scales) > 2
+    ended = record(tmp_path / "alone")
+    assert difference(record(tmp_path / "killed"), ended) == ""
+    assert len({row["learning_rate"] for row in ended.rows if row["split"] == "train"}) > 2  # the plateau was seen
+    assert {"params", "average", "opt_state", "plateau", "carry", "scalars"} <= ended.arrays.keys()
     assert not list((tmp_path / "killed").rglob("*.orbax-checkpoint-tmp*"))
+
+
+@pytest.mark.parametrize("changes", [PLATEAU, AVERAGE], ids=["plateau", "average"])
+def test_everything_that_is_remembered_survives_a_stop(tmp_path, changes):
+    run_here(flags(tmp_path / "alone", **changes))
+    run_here(flags(tmp_path / "stopped", **changes), at=27, act=ask_to_stop)
+    run_here(flags(tmp_path / "stopped", **changes))
+    assert difference(record(tmp_path / "stopped"), record(tmp_path / "alone")) == ""
 
 
 @pytest.fixture(scope="module")

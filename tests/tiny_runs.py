@@ -102,7 +102,8 @@ class Record(NamedTuple):
 def record(folder: Path) -> Record:
     """Read ``folder``/run; its newest checkpoint must verify."""
     run = folder / "run"
-    rows = [{name: value for name, value in row.items() if name not in TIMES} for row in read(run / "metrics.jsonl")]
+    found = read(run / "metrics.jsonl") if (run / "metrics.jsonl").exists() else []
+    rows = [{name: value for name, value in row.items() if name not in TIMES} for row in found]
     with Checkpoints(run / "checkpoints") as checkpoints:
         newest = checkpoints.statuses()[-1]
     assert newest.ok, newest.reason

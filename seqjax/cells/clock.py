@@ -92,6 +92,6 @@ def chunk_length(time: int, drive: int, weights: int) -> int:
     """
     wanted = max(BYTES.get(jax.default_backend(), BYTES_ELSEWHERE), weights) * time / max(drive, 1)
     nearest = min((n for n in range(1, time + 1) if time % n == 0), key=lambda n: abs(math.log(n / wanted)))
-    if nearest == time or max(nearest / wanted, wanted / nearest) <= 2:
+    if wanted >= time or max(nearest / wanted, wanted / nearest) <= 2:
         return nearest
     return math.ceil(time / max(1, round(time / wanted)))

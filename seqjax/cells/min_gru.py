@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, zeros
+from seqjax.cells.contract import Cell, product, zeros
 from seqjax.cells.initializers import Initializer, gate_bias, gatewise, glorot
 
 
@@ -44,7 +44,7 @@ def project(weights: MinGRUParams, xs: Array) -> MinGRUGates:
 
 
 def step(
-    weights: MinGRUParams, state: MinGRUState, drive: MinGRUGates, dot=jnp.dot, context=None
+    weights: MinGRUParams, state: MinGRUState, drive: MinGRUGates, dot=product, context=None
 ) -> tuple[MinGRUState, MinGRUGates]:
     """Advance one time step."""
     return MinGRUState((1 - drive.update) * state.hidden + drive.update * drive.candidate), drive

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, zeros
+from seqjax.cells.contract import Cell, product, zeros
 from seqjax.cells.initializers import Initializer, gate_bias, gatewise, glorot
 
 
@@ -49,7 +49,7 @@ def project(weights: MinLSTMParams, xs: Array) -> MinLSTMGates:
 
 
 def step(
-    weights: MinLSTMParams, state: MinLSTMState, drive: MinLSTMGates, dot=jnp.dot, context=None
+    weights: MinLSTMParams, state: MinLSTMState, drive: MinLSTMGates, dot=product, context=None
 ) -> tuple[MinLSTMState, MinLSTMGates]:
     """Advance one time step."""
     return MinLSTMState(drive.forget * state.hidden + drive.input * drive.candidate), drive

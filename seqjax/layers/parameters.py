@@ -72,7 +72,7 @@ def parameter_table(params) -> list[tuple[str, tuple[int, ...], int]]:
     """
     rows: list[tuple[str, tuple[int, ...], int]] = []
 
-    def add(path, leaf: Array) -> None:
+    def add(path, leaf) -> None:
         rows.append((jax.tree_util.keystr(path, simple=True, separator="."), tuple(leaf.shape), int(leaf.size)))
 
     jax.tree_util.tree_map_with_path(add, params)

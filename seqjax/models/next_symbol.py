@@ -106,10 +106,13 @@ def windowed(config: LanguageModelConfig, vocabulary: int, length: int) -> NextS
 
     def log_probabilities(params, ids, mask):
         rows, time = mask.shape
+        order = jnp.argsort(~mask, axis=1, stable=True)  # the real steps to the left, in their order
+        inputs, targets, kept = (jnp.take_along_axis(a, order, axis=1) for a in (ids[:, :-1], ids[:, 1:], mask))
         places = jnp.arange(time)[:, None] - jnp.arange(length - 1, -1, -1)
-        real = (places >= 0) & mask[:, :, None]
-        windows = Window(ids[:, jnp.maximum(places, 0)].reshape(rows * time, length), real.reshape(-1, length))
-        return _of_targets(last_logits(params, windows).reshape(rows, time, -1), ids[:, 1:], mask)
+        real = (places >= 0) & kept[:, :, None]
+        windows = Window(inputs[:, jnp.maximum(places, 0)].reshape(rows * time, length), real.reshape(-1, length))
+        scores = _of_targets(last_logits(params, windows).reshape(rows, time, -1), targets, kept)
+        return jnp.take_along_axis(scores, jnp.argsort(order, axis=1), axis=1)
 
     def start(params, prompt):
         ids, real = prompt["tokens"], prompt["mask"]

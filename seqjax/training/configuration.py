@@ -82,7 +82,10 @@ def from_dict(kind: type[T], data: Any, where: str = "config", base: T | None = 
     given = {} if base is None else {name: getattr(base, name) for name in names}
     for name, value in data.items():
         given[name] = _value(hints[name], value, f"{where}.{name}", given.get(name))
-    return kind(**given)
+    try:
+        return kind(**given)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
 
 
 def _value(hint: Any, value: Any, where: str, base: Any = None) -> Any:

@@ -1,0 +1,45 @@
+"""Time cut into chunks, evenly or with a padded last one, changes nothing."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from catalogue import CELLS, name_of
+
+from seqjax.cells import clock, unroll
+from seqjax.cells.clock import chunk_length
+
+SOME = [row for row in CELLS if row.name in ("lstm", "gru", "attentive")]
+
+
+@pytest.mark.parametrize("cell", SOME, ids=name_of)
+@pytest.mark.parametrize("steps", [3, 4], ids=["padded", "even"])
+def test_chunks_change_nothing(cell, steps, monkeypatch):
+    time = 8 if steps == 4 else 7
+    random = np.random.default_rng(0)
+    with jax.enable_x64(True):
+        params, xs, context = cell.params(), cell.inputs(random, (2, time), jnp.float64), cell.context(random, (2,), jnp.float64)
+        flags = {"mask": jnp.asarray(random.random((2, time)) < 0.8), "reset": jnp.asarray(random.random((2, time)) < 0.3)}
+
+        def run(method, reverse):
+            def loss(params, xs, context):
+                final, ys = unroll(
+                    cell.cell, params, xs, context=context, reverse=reverse, method=method, **flags
+                )  # fmt: skip
+                return jnp.sin(ys).sum() + sum((leaf**2).sum() for leaf in jax.tree.leaves(final))
+
+            return jax.value_and_grad(loss, (0, 1))(params, xs, context)
+
+        wanted = [run("scan", reverse) for reverse in (False, True)]
+        monkeypatch.setattr(clock, "chunk_length", lambda time, drive, weights: steps)
+        jax.clear_caches()
+        got = [run("fused", reverse) for reverse in (False, True)]
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-12), got, wanted)
+
+
+@pytest.mark.parametrize("time", [1, 7, 31, 35, 100, 127, 128, 4096])
+def test_little_is_padded(time):
+    length = chunk_length(time, time * 131072, 1 << 20)
+    chunks = -(-time // length)
+    assert 1 <= length <= time
+    assert chunks * length - time < chunks

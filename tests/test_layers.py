@@ -1,0 +1,231 @@
+"""Laws of the layers of the catalogue, their oracles, and what they refuse."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from catalogue import LAYERS, B, D, H, name_of
+from flax import nnx
+
+from seqjax import cells
+from seqjax.checks import InputError
+from seqjax.layers import Bidirectional, Linear, Recurrent, Stack, functional
+from seqjax.ops.dropout import row_keys
+
+SHORT, LONG = 5, 8  # real steps, and steps with padding
+each_layer = pytest.mark.parametrize("row", LAYERS, ids=name_of)
+each_causal = pytest.mark.parametrize("row", [row for row in LAYERS if row.causal], ids=name_of)
+PLACES = {"right": [0, 1, 2, 3, 4], "left": [3, 4, 5, 6, 7], "holes": [0, 2, 3, 6, 7]}
+
+
+def noisy(params):
+    """The same parameters away from zero, so that no bias or initial state is."""
+    random = np.random.default_rng(3)
+    return jax.tree.map(lambda leaf: leaf + jnp.asarray(random.normal(size=leaf.shape, scale=0.3), leaf.dtype), params)
+
+
+@functools.cache
+def made(row):
+    """``(params, apply)`` of a row of the catalogue."""
+    params, apply = functional(row.build(nnx.Rngs(0)))
+    return noisy(params), apply
+
+
+@functools.cache
+def runner(row):
+    """A compiled function to ``(states, ys, gradients of a weighted sum of both by params and xs)``."""
+    _, apply = made(row)
+
+    def run(params, xs, mask, reset, state, weight):
+        def loss(params, xs):
+            start = apply(params, xs.shape[:1], method="start") if state is None else state
+            states, ys = apply(params, xs, state=start, mask=mask, reset=reset)
+            ends = sum(jnp.sin(leaf).sum() for leaf in jax.tree.leaves(states))
+            return (ys * weight[..., None]).sum() + ends, (states, ys)
+
+        gradients, (states, ys) = jax.grad(loss, argnums=(0, 1), has_aux=True)(params, xs)
+        return states, ys, gradients
+
+    return jax.jit(run, compiler_options={"xla_backend_optimization_level": 0})
+
+
+def run(row, xs, mask=None, reset=None, state=None, weight=None):
+    """Run a row; without a mask all steps are real, and without weights all of them count."""
+    mask = np.ones(xs.shape[:2], bool) if mask is None else mask
+    reset = np.zeros(xs.shape[:2], bool) if reset is None else reset
+    weight = np.cos(np.arange(xs.shape[1])) * np.ones(xs.shape[:2]) if weight is None else weight
+    arrays = (jnp.asarray(xs, jnp.float32), jnp.asarray(mask), jnp.asarray(reset))
+    return jax.device_get(runner(row)(made(row)[0], *arrays, state, jnp.asarray(weight, jnp.float32)))
+
+
+def inputs(time: int = LONG, seed: int = 0):
+    """(B, T, D)."""
+    return np.random.default_rng(seed).normal(size=(B, time, D)).astype(np.float32)
+
+
+def assert_close(actual, wanted, tolerance: float = 2e-5):
+    """Every leaf, relative to its largest number or to one."""
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * max(1.0, np.abs(b).max(initial=0))),
+        actual, wanted,
+    )  # fmt: skip
+
+
+@each_layer
+@pytest.mark.parametrize("garbage", [0.0, np.nan, np.inf])
+def test_padding_changes_nothing(row, garbage):
+    xs, weight = inputs(SHORT), np.cos(np.arange(SHORT)) * np.ones((B, SHORT))
+    wanted = run(row, xs, weight=weight)
+    for places in PLACES.values():
+        long, mask, weights = np.full((B, LONG, D), garbage, np.float32), np.zeros((B, LONG), bool), np.ones((B, LONG))
+        long[:, places], mask[:, places], weights[:, places] = xs, True, weight
+        states, ys, (params, by_xs) = run(row, long, mask, weight=weights)
+        assert_close((states, ys[:, places], (params, by_xs[:, places])), wanted)
+        assert (ys[~mask] == 0).all()
+        assert (by_xs[~mask] == 0).all()
+
+
+@each_layer
+def test_an_empty_row_keeps_its_initial_state(row):
+    mask = np.ones((B, LONG), bool)
+    mask[0] = False
+    params, apply = made(row)
+    states, ys, gradients = run(row, np.where(mask[..., None], inputs(), np.nan), mask)
+    start = jax.device_get(apply(params, (B,), method="start"))
+    assert_close(jax.tree.map(lambda leaf: leaf[0], states), jax.tree.map(lambda leaf: leaf[0], start))
+    assert (ys[0] == 0).all()
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
+
+
+@each_layer
+def test_a_row_does_not_see_its_neighbours(row):
+    xs = inputs()
+    states, ys, (_, by_xs) = run(row, xs)
+    other = np.concatenate([xs[:1], inputs(seed=9)[1:]])
+    changed = run(row, other)
+    for whole, again in zip(
+        jax.tree.leaves((states, ys, by_xs)), jax.tree.leaves((*changed[:2], changed[2][1])), strict=True
+    ):
+        np.testing.assert_array_equal(whole[0], again[0])
+    _, apply = made(row)
+    alone = [apply(made(row)[0], jnp.asarray(xs[b : b + 1]))[1] for b in range(2)]
+    assert_close(np.concatenate(alone), ys[:2])
+
+
+@each_causal
+def test_the_future_never_changes_the_past(row):
+    xs, other = inputs(), inputs(seed=9)
+    mixed = np.concatenate([xs[:, :SHORT], other[:, SHORT:]], axis=1)
+    np.testing.assert_array_equal(run(row, xs)[1][:, :SHORT], run(row, mixed)[1][:, :SHORT])
+
+
+@each_causal
+def test_steps_equal_the_whole_and_a_prefix_can_come_first(row):
+    xs = inputs()
+    params, apply = made(row)
+    states, ys, _ = run(row, xs)
+    step = jax.jit(lambda state, x: apply(params, x, state=state))
+    state, found = apply(params, (B,), method="start"), []
+    for t in range(LONG):
+        state, y = step(state, jnp.asarray(xs[:, t : t + 1]))
+        found.append(np.asarray(y[:, 0]))
+    assert_close((jax.device_get(state), np.stack(found, axis=1)), (states, ys))
+    first = np.arange(LONG) < SHORT
+    half, _, _ = run(row, xs, np.broadcast_to(first, (B, LONG)))
+    rest = run(row, xs, np.broadcast_to(~first, (B, LONG)), state=half)
+    assert_close((rest[0], rest[1][:, SHORT:]), (states, ys[:, SHORT:]))
+
+
+@each_layer
+def test_documents_in_one_row_are_as_if_apart(row):
+    xs, reset = inputs(), np.zeros((B, LONG), bool)
+    reset[:, [0, 3]] = True
+    together = run(row, xs, reset=reset)[1]
+    for document in (slice(0, 3), slice(3, LONG)):
+        mask = np.zeros((B, LONG), bool)
+        mask[:, document] = True
+        assert_close(run(row, xs, mask)[1][:, document], together[:, document])
+
+
+@pytest.mark.parametrize("row", [row for row in LAYERS if row.learned], ids=name_of)
+def test_a_learned_initial_state_starts_documents_and_learns(row):
+    params, apply = made(row)
+    learned = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
+    _, _, (gradients, _) = run(row, inputs())
+    for path, leaf in jax.tree_util.tree_leaves_with_path(gradients):
+        if "initial" in jax.tree_util.keystr(path):
+            assert np.abs(leaf).max() > 1e-4
+    start = jax.device_get(apply(params, (B,), method="start"))
+    known = [np.asarray(leaf) for name, leaf in learned.items() if "initial" in name]
+    assert sum(any(np.array_equal(leaf[0], value) for value in known) for leaf in jax.tree.leaves(start)) == len(known)
+    elsewhere = jax.tree.map(lambda leaf: np.full_like(leaf, 7.0), start)
+    every = np.ones((B, LONG), bool)
+    fresh = run(row, inputs(), reset=every), run(row, inputs(), reset=every, state=elsewhere)
+    assert_close(fresh[0][1][:, :-1], fresh[1][1][:, :-1])  # reading backwards, the last step takes what it is given
+
+
+@pytest.mark.parametrize("merge", ["concatenate", "sum", "average"])
+def test_both_directions_are_merged_as_said(merge):
+    layer = Bidirectional(cells.GRU, D, H, merge=merge, rngs=nnx.Rngs(0))
+    xs = jnp.asarray(inputs())
+    left, right = layer.forward(xs)[1], layer.backward(xs)[1]
+    wanted = {"concatenate": jnp.concatenate([left, right], -1), "sum": left + right, "average": (left + right) / 2}
+    np.testing.assert_allclose(layer(xs)[1], wanted[merge], atol=1e-6)
+    assert layer.out_features == wanted[merge].shape[-1]
+
+
+def test_a_residual_adds_the_input_of_each_layer_that_fits():
+    stack = Stack(cells.GRU, H, H, layers=2, residual=True, rngs=nnx.Rngs(0))
+    xs = jnp.asarray(np.random.default_rng(0).normal(size=(B, LONG, H)), jnp.float32)
+    first = xs + stack.layers[0](xs)[1]
+    np.testing.assert_allclose(stack(xs)[1], first + stack.layers[1](first)[1], atol=1e-6)
+
+
+def test_dropout_belongs_to_rows_and_stands_between_layers():
+    stack = Stack(cells.GRU, D, 32, layers=2, dropout=0.5, rngs=nnx.Rngs(0))
+    params, apply = functional(stack)
+    keys = row_keys(jax.random.key(1), jnp.arange(B))
+    run = jax.jit(lambda xs, keys: apply(params, xs, keys=keys)[1])
+    xs, order = jnp.asarray(inputs()), jnp.array([2, 0, 3, 1])
+    dropped = run(xs, keys)
+    np.testing.assert_allclose(run(xs[order], keys[order]), dropped[order], atol=1e-6)
+    assert not np.allclose(run(xs, keys[order]), dropped, atol=1e-3)
+    assert not np.allclose(run(xs, None), dropped, atol=1e-3)
+    single = Stack(cells.GRU, D, H, layers=1, dropout=0.5, rngs=nnx.Rngs(0))
+    np.testing.assert_array_equal(single(xs)[1], single(xs, keys=keys)[1])
+
+
+def test_functional_goes_there_and_back():
+    layer = Stack(cells.LSTM, D, H, layers=2, learn_initial=True, rngs=nnx.Rngs(0))
+    params, apply = functional(layer)
+    xs = jnp.asarray(inputs())
+    np.testing.assert_array_equal(apply(params, xs)[1], layer(xs)[1])
+    before = jax.tree.map(np.array, params)
+    assert not np.allclose(apply(noisy(params), xs)[1], layer(xs)[1])
+    jax.tree.map(np.testing.assert_array_equal, functional(layer).params, before)
+    assert all(isinstance(key, str | int) for key in _keys(params))
+
+
+def _keys(tree):
+    for key, value in tree.items():
+        yield key
+        yield from _keys(value) if isinstance(value, dict) else ()
+
+
+@pytest.mark.parametrize(
+    "build, words",
+    [
+        (lambda r: Recurrent(cells.GRU, 0, H, rngs=r), "D=0"),
+        (lambda r: Recurrent(cells.GRU, D, -1, rngs=r), "H=-1"),
+        (lambda r: Stack(cells.GRU, D, H, layers=0, rngs=r), "`layers`"),
+        (lambda r: Stack(cells.GRU, D, H, rngs=r)(jnp.ones((2, 5, D + 1))), "4"),
+        (lambda r: Stack(cells.GRU, D, H, rngs=r)(jnp.ones((2, 5, D)), mask=jnp.ones((2, 4), bool)), "mask"),
+        (lambda r: Linear(D, H, rngs=r)(jnp.ones((2, D + 1))), str(D + 1)),
+    ],
+    ids=["D", "H", "layers", "inputs", "mask", "linear"],
+)
+def test_what_does_not_fit_is_refused_with_its_size(build, words):
+    with pytest.raises((InputError, TypeError), match=words):
+        build(nnx.Rngs(0))
