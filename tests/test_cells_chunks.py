@@ -18,8 +18,15 @@ def test_chunks_change_nothing(cell, steps, monkeypatch):
     time = 8 if steps == 4 else 7
     random = np.random.default_rng(0)
     with jax.enable_x64(True):
-        params, xs, context = cell.params(), cell.inputs(random, (2, time), jnp.float64), cell.context(random, (2,), jnp.float64)
-        flags = {"mask": jnp.asarray(random.random((2, time)) < 0.8), "reset": jnp.asarray(random.random((2, time)) < 0.3)}
+        params, xs, context = (
+            cell.params(),
+            cell.inputs(random, (2, time), jnp.float64),
+            cell.context(random, (2,), jnp.float64),
+        )
+        flags = {
+            "mask": jnp.asarray(random.random((2, time)) < 0.8),
+            "reset": jnp.asarray(random.random((2, time)) < 0.3),
+        }
 
         def run(method, reverse):
             def loss(params, xs, context):

@@ -1,5 +1,6 @@
 """The command line: train, go on, and use what was trained."""
 
+import itertools
 import json
 import math
 import os
@@ -123,6 +124,17 @@ def test_greedy_does_not_depend_on_the_seed(run):
     assert first == other
 
 
+def test_words_go_on_from_a_prompt_with_one_space(ngram):
+    lm = trained(open_existing(str(ngram)))
+    known = {lm.tokenizer.decode([symbol]) for symbol in range(1, lm.tokenizer.size)}
+    for prompt in ("The", "The ", ""):
+        text = seqjax("generate", ngram, "--prompt", prompt, "--max-tokens", 1, "--greedy").out.rstrip("\n")
+        word = text.removeprefix(prompt)
+        space = " " if prompt == "The" and word.strip() not in ".," else ""
+        assert word.removeprefix(space) in known | {""}
+        assert word.startswith(space)
+
+
 def by_hand(folder: Path, line: str) -> float:
     """Log-probability of a line in nats: one ``advance`` a symbol, added in float64."""
     lm = trained(open_existing(str(folder)))
@@ -132,7 +144,7 @@ def by_hand(folder: Path, line: str) -> float:
     memory, state = lm.model.decodable.start(params, prompt)
     advance = jax.jit(lm.model.decodable.advance)
     total = 0.0
-    for last, following in zip(ids, ids[1:], strict=False):
+    for last, following in itertools.pairwise(ids):
         state, logits = advance(params, memory, state, jnp.array([last]))
         scores = np.asarray(logits, np.float64)[0]
         total += scores[following] - scores.max() - np.log(np.exp(scores - scores.max()).sum())

@@ -274,32 +274,6 @@ def test_evaluating_a_text_that_is_not_there_is_refused(finished):
     assert_refused(seqjax("evaluate", finished, "--data.path", "/nowhere/text"), "/nowhere/text", "does not exist")
 
 
-FILES = {
-    "missing": (None, ["no such file"]),
-    "no JSON": ("steps = 3", ["not readable as JSON"]),
-    "not text": ("\udcff", ["not readable as JSON"]),
-    "a list": ("[1]", ["should be an object", "[1]"]),
-    "an unknown field": ('{"stpes": 3}', ["`stpes`", "Did you mean `steps`?"]),
-    "an unknown field inside": ('{"model": {"cel": "lstm"}}', ["model", "`cel`", "Did you mean `cell`?"]),
-    "a wrong type": ('{"steps": "many"}', ["steps", "int", "'many'"]),
-    "a wrong type inside": ('{"optimizer": {"learning_rate": true}}', ["optimizer.learning_rate", "float"]),
-    "a boolean for a number": ('{"steps": true}', ["steps", "int", "True"]),
-    "a wrong choice": ('{"precision": "float16"}', ["precision", "'float16'"]),
-    "an impossible width": ('{"model": {"features": 0}}', ["`features`"]),
-    "another task": ('{"task": "tag", "preset": "x", "config": {}}', ["task", "tag"]),
-}
-
-
-@pytest.mark.parametrize("kind", FILES)
-def test_a_configuration_that_does_not_fit_is_refused(kind, tmp_path, text):
-    content, words = FILES[kind]
-    file = tmp_path / "config.json"
-    if content is not None:
-        file.write_bytes(content.encode(errors="surrogateescape"))
-    assert_refused(training("--config", file, "--out", tmp_path / "run", "--data.path", text), "config.json", *words)
-    assert not (tmp_path / "run").exists()
-
-
 @pytest.mark.parametrize("content", ["", "[]", '{"task": "lm"}', '{"task": "ml", "preset": "x", "config": {}}'])
 def test_a_run_whose_configuration_is_broken_is_refused(content, run, text):
     (run / "config.json").write_text(content)

@@ -34,7 +34,7 @@ def both_ways(module, layer: int):
 
 def compare(layer, params, module, xs):
     """Outputs, final states and the gradient by the inputs, on packed lengths."""
-    _, apply = functional(layer)
+    params, (_, apply) = jax.tree.map(jnp.asarray, params), functional(layer)
     mask, weight = np.arange(T) < np.array(LENGTHS)[:, None], np.cos(np.arange(T))[:, None]
 
     def loss(xs):

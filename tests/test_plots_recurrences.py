@@ -23,7 +23,7 @@ def test_what_is_below_the_floor_or_not_finite_is_not_drawn():
     assert axes.texts[0].xy[0] == 0
 
 
-def test_names_at_the_right_edge_stand_apart():
+def test_names_that_would_meet_stand_apart():
     axes = gradient_norms({str(n): np.full(9, 1 + n / 1000) for n in range(4)} | {"low": np.full(9, 1e-3)}).axes[0]
     heights = sorted(float(np.log10(text.xy[1])) for text in axes.texts)
     low, high = np.log10(axes.get_ylim())

@@ -20,7 +20,7 @@ from seqjax.training.progress import reporter
 from seqjax.training.recorder import Recorder
 
 PLATEAU = {"optimizer__schedule": "plateau", "optimizer__patience": 0, "optimizer__learning_rate": 0.5}
-AVERAGE = {"average": 0.9, "accumulate": 2, "model__layers": 2, "model__cell": "gru"}
+AVERAGE = {"average": 0.9, "accumulate": 2, "batch_size": 8, "model__layers": 2, "model__cell": "gru"}
 
 
 def reached(folder):
@@ -101,7 +101,7 @@ def test_more_steps_extend_a_run_and_its_schedule_keeps_its_horizon(tmp_path, al
 
 
 def test_an_extension_stopped_half_way_is_the_extension_left_alone(tmp_path):
-    constant = {"optimizer__schedule": "constant"}
+    constant = {"optimizer__schedule": "constant", "sample_tokens": 0}
     for name in ("one", "two"):
         run_here(flags(tmp_path / name, steps=20, **constant))
     run_here(flags(tmp_path / "one", steps=40, **constant))
@@ -148,7 +148,7 @@ def test_a_run_with_only_damaged_checkpoints_is_refused_and_kept(tmp_path):
 
 
 def test_early_stopping_remembers_how_long_it_has_waited(tmp_path):
-    still = {"optimizer__learning_rate": 0.0, "patience": 2, "steps": 200}
+    still = {"optimizer__learning_rate": 0.0, "patience": 2, "steps": 200, "sample_tokens": 0}
     run_here(flags(tmp_path / "alone", **still))
     assert run_here(flags(tmp_path / "stopped", **still), at=25, act=ask_to_stop) == 128 + 15
     run_here(flags(tmp_path / "stopped", **still))
@@ -159,9 +159,10 @@ def test_early_stopping_remembers_how_long_it_has_waited(tmp_path):
     assert difference(record(tmp_path / "stopped"), ended) == ""
 
 
-def train_toy(folder, make, **options):
+def train_toy(folder, make, schedule="cosine", **options):
     """The loop over the toy task."""
-    config, optimizer = RunConfig(out=str(folder), batch_size=8, **options), OptimizerConfig(name="sgd")
+    config = RunConfig(out=str(folder), batch_size=8, **options)
+    optimizer = OptimizerConfig(name="sgd", schedule=schedule, patience=0)
     run, _ = open_run(folder, as_identity("toy", "", config))
     with (
         reporter(config.steps, silent=True) as show,
@@ -202,6 +203,15 @@ def test_steps_that_were_skipped_are_remembered_after_a_stop(tmp_path):
             for name in ("alone", "killed")]  # fmt: skip
     assert rows[0] == rows[1]
     assert [row["skipped"] for row in rows[0] if row["split"] == "train"] == [1, 2, 3]
+
+
+def test_a_run_compiles_its_two_steps_once(tmp_path, caplog):
+    with jax.log_compiles():
+        train_toy(tmp_path, toy.batch, "plateau", steps=12, evaluate_every=3, log_every=2, average=0.5)
+    rates = {row.get("learning_rate") for row in read(tmp_path / "metrics.jsonl")}
+    assert len(rates) > 2  # the plateau changed the state from outside
+    said = [record.getMessage() for record in caplog.records]
+    assert sum(text.startswith("Compiling jit(_fun)") for text in said) == 2
 
 
 def test_rows_that_do_not_split_over_the_devices_are_refused_at_once(tmp_path):

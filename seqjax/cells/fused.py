@@ -11,7 +11,7 @@ written in place. Small weights (biases, peepholes) and the context are accumula
 """
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -192,9 +192,10 @@ class Replay(NamedTuple):
             drive[i] = leaf
         states = jax.tree.unflatten(jax.tree.structure(self.saved.start), history.states)
         initial, small, smooth = self._summed()
-        arguments = (clock.before(self.saved.start, states, t), initial, drive, small, smooth)
+        before = clock.before(self.saved.start, states, t)
         probes = [jnp.zeros_like(value) for value in sums]
-        _, pull, now = jax.vjp(lambda *a: self._again(*a, flags, sums), *arguments, probes, has_aux=True)
+        again = functools.partial(self._again, flags, sums)
+        _, pull, now = jax.vjp(again, before, initial, drive, small, smooth, probes, has_aux=True)
         past, initial, drive, small, smooth, deltas = pull((future, arrived))
         totals = jax.tree.map(jnp.add, totals, (initial, small, smooth))
         rooms = [clock.write(room, new, place) for room, new in zip(rooms, drive, strict=True)]
@@ -209,7 +210,7 @@ class Replay(NamedTuple):
         small = {i: leaf for i, leaf in enumerate(leaves) if i not in self.plan.matrices}
         return initial, small, split_smooth(context)[0]
 
-    def _again(self, before, initial, drive, small, smooth, probes, flags, sums):
+    def _again(self, flags, sums, before, initial, drive, small, smooth, probes):
         """The step with its products read back; also, the vectors that were multiplied."""
         weights, _, context = self.saved.constants
         leaves, tree = jax.tree.flatten(weights)

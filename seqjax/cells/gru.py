@@ -61,7 +61,8 @@ def prepare(params: GRUParams) -> GRUWeights:
     """Halve the logistic gates' columns, so that a ``tanh`` serves them, and part the gates."""
     features = params.hidden_kernel.shape[0]
     inputs, hidden, bias = (halve(leaf, features, True, True, False) for leaf in params[:3])
-    return GRUWeights(inputs, bias, *jnp.split(hidden, 3, axis=-1), params.candidate_bias)
+    reset, update, candidate = jnp.split(hidden, 3, axis=-1)
+    return GRUWeights(inputs, bias, reset, update, candidate, params.candidate_bias)
 
 
 def project(weights: GRUWeights, xs: Array) -> GRUDrive:
@@ -69,9 +70,7 @@ def project(weights: GRUWeights, xs: Array) -> GRUDrive:
     return GRUDrive(*jnp.split(xs @ weights.input_kernel + weights.bias, 3, axis=-1))
 
 
-def step(
-    weights: GRUWeights, state: GRUState, drive: GRUDrive, dot=product, context=None
-) -> tuple[GRUState, GRUGates]:
+def step(weights: GRUWeights, state: GRUState, drive: GRUDrive, dot=product, context=None) -> tuple[GRUState, GRUGates]:
     """Advance one time step. Gates apart, not slices of one array: then the loops over them are vectorised."""
     r = half_logistic(jnp.tanh(dot(state.hidden, weights.reset_kernel, drive.reset)))
     z = half_logistic(jnp.tanh(dot(state.hidden, weights.update_kernel, drive.update)))

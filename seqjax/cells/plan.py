@@ -1,6 +1,6 @@
 """What the products of a cell's step are, found by tracing it once without computing anything."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -38,7 +38,7 @@ def make_plan(cell: Cell, weights, moment: Moment, state, initial, context) -> P
         TypeError: a matrix is not a leaf of the weights as it stands: a fault of the cell.
     """
     drive, tree = jax.tree.flatten(moment.drive)
-    found: list[tuple[int, int | None, Shape, Shape]] = []
+    found: list[tuple[Any, ...]] = []
 
     def step(drive, sums, weights, state, initial, flags, context):
         found.clear()
@@ -58,10 +58,9 @@ def make_plan(cell: Cell, weights, moment: Moment, state, initial, context) -> P
     jax.eval_shape(lambda drive, *rest: step(drive, None, *rest), drive, *rest)
     matrices, slots, sums, vectors = zip(*found, strict=True) if found else ((), (), (), ())
     used = _used_elsewhere(step, drive, list(sums), rest)
-    taken: set[int | None] = {None}
-    own = tuple(slot if slot not in taken | used and not taken.add(slot) else None for slot in slots)
-    kept = tuple(i for i in range(len(drive)) if i not in own)
-    return Plan(matrices, own, sums, vectors, kept, _output_leaf(cell, state))
+    alone = [slot if slot not in used and slots.count(slot) == 1 else None for slot in slots]
+    kept = tuple(i for i in range(len(drive)) if i not in alone)
+    return Plan(matrices, tuple(alone), sums, vectors, kept, _output_leaf(cell, state))
 
 
 def _used_elsewhere(step, drive, sums, rest) -> set[int]:

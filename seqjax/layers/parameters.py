@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import jax
 from flax import nnx
-from jax import Array
 
 
 class Parameters(nnx.Module):

@@ -52,7 +52,7 @@ class Stack(nnx.Module):
             raise InputError(f"Stack: `layers` should be at least 1, but it is {layers}.")
         kind = Bidirectional if bidirectional else Recurrent
         widths = [in_features]
-        self.layers = nnx.List([])
+        self.layers: nnx.List = nnx.List([])
         for _ in range(layers):
             self.layers.append(kind(cell, widths[-1], features, learn_initial=learn_initial, rngs=rngs))
             widths.append(self.layers[-1].out_features)

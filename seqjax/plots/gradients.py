@@ -12,7 +12,7 @@ from seqjax.plots import figure, quiet_axes
 COLOURS = ("#1f4e79", "#c0392b", "#2d7d46", "#b9770e", "#6c3483", "#117a8b", "#7b5544", "#566573")
 
 
-def gradient_norms(norms: Mapping[str, ArrayLike], *, floor: float = 1e-8, title: str = ""):
+def gradient_norms(norms: Mapping[str, ArrayLike], *, floor: float = 1e-20, title: str = ""):
     r"""Draw :math:`\lVert\partial L/\partial h_{T-d}\rVert` against d, one labelled curve a network, on a log scale.
 
     Straight lines fall, or grow, by the same factor every step.
@@ -63,15 +63,15 @@ def gradient_norms(norms: Mapping[str, ArrayLike], *, floor: float = 1e-8, title
 
 
 def _name_the_ends(axes, names: Sequence[str], ends: Sequence[tuple[int, float, str]], longest: int) -> None:
-    """Write each curve's name beside its end; names at the right edge are kept a line apart."""
+    """Write each curve's name beside its end; neighbours are kept a line apart."""
     low, high = np.log10(axes.get_ylim())
-    line = 0.055 * (high - low)
+    line, near = 0.055 * (high - low), 0.12 * max(longest, 1)
     height = {number: float(np.log10(end[1])) for number, end in enumerate(ends)}
-    edge = sorted((n for n, end in enumerate(ends) if end[0] > 0.9 * longest), key=height.__getitem__)
+    upwards = sorted(height, key=height.__getitem__)
     for _ in range(50):  # push neighbours apart until all have room
-        for below, above in itertools.pairwise(edge):
+        for below, above in itertools.combinations(upwards, 2):
             overlap = line - (height[above] - height[below])
-            if overlap > 0:
+            if overlap > 0 and abs(ends[above][0] - ends[below][0]) < near:
                 height[below] -= overlap / 2
                 height[above] += overlap / 2
     for number, (name, (at, _, colour)) in enumerate(zip(names, ends, strict=True)):

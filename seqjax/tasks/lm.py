@@ -36,11 +36,11 @@ class LmConfig(RunConfig):
 
 
 CHARACTERS = LmConfig(
-    steps=1500,
+    steps=1000,
     batch_size=32,
-    model=LanguageModelConfig(features=384, dropout=0.1),
+    model=LanguageModelConfig(features=256, dropout=0.1),
     data=DataConfig(length=128),
-    optimizer=OptimizerConfig(learning_rate=4e-3, warmup=50),
+    optimizer=OptimizerConfig(learning_rate=5e-3, warmup=50),
 )
 WORDS = LmConfig(
     steps=2000,

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqjax.checks import InputError
-from seqjax.data import Tokenizer
+from seqjax.data import Decoder, Tokenizer
 from seqjax.decoding import bucket, generate, pad_prompts, stream
 from seqjax.models import NextSymbol
 from seqjax.ops.dropout import row_keys
@@ -36,17 +36,22 @@ class LineScore(NamedTuple):
 
 
 class _Prompt(NamedTuple):
-    """A prompt as the engine takes it: all but the last symbol, and the last."""
+    """A prompt as the engine takes it, all but the last symbol, and the last; and what reads on from there."""
 
     inputs: dict[str, Any]
     last: Any
     keys: Any
+    decoder: Decoder
 
 
 def _prompt(lm: LanguageModel, text: str, key) -> _Prompt:
     ids = np.concatenate([[DOCUMENT], lm.tokenizer.encode(text, strict=True)]).astype(np.int32)
     tokens, mask = pad_prompts([ids[:-1]], lm.tokenizer.size)
-    return _Prompt({"tokens": tokens, "mask": mask}, jnp.asarray(ids[-1:]), row_keys(key, jnp.arange(1)))
+    decoder = lm.tokenizer.decoder()
+    if not text[-1:].isspace():  # else the next word has its space already
+        for symbol in ids[1:]:
+            decoder.push(int(symbol))
+    return _Prompt({"tokens": tokens, "mask": mask}, jnp.asarray(ids[-1:]), row_keys(key, jnp.arange(1)), decoder)
 
 
 def sample(lm: LanguageModel, prompt: str, tokens: int, key, sampling: Sampling | None = None) -> str:
@@ -57,20 +62,23 @@ def sample(lm: LanguageModel, prompt: str, tokens: int, key, sampling: Sampling 
         max_tokens=tokens, sampling=sampling or Sampling(temperature=0.8), end=DOCUMENT,
     )  # fmt: skip
     new = np.asarray(made.tokens[0, : int(made.lengths[0])])
-    return prompt + lm.tokenizer.decode(new[new != DOCUMENT])
+    return (
+        prompt
+        + "".join(start.decoder.push(int(symbol)) for symbol in new if symbol != DOCUMENT)
+        + start.decoder.flush()
+    )
 
 
 def write(lm: LanguageModel, prompt: str, tokens: int, seed: int, sampling: Sampling) -> Iterator[str]:
     """The same text as :func:`sample` in pieces, as soon as they are known; without the prompt."""
     start = _prompt(lm, prompt, jax.random.key(seed))
-    decoder = lm.tokenizer.decoder()
     blocks = stream(
         lm.model.decodable, lm.params, start.inputs, start.last, start.keys,
         max_tokens=tokens, sampling=sampling, end=DOCUMENT,
     )  # fmt: skip
     for block in blocks:
-        yield "".join(decoder.push(int(symbol)) for symbol in block[0] if symbol != DOCUMENT)
-    yield decoder.flush()
+        yield "".join(start.decoder.push(int(symbol)) for symbol in block[0] if symbol != DOCUMENT)
+    yield start.decoder.flush()
 
 
 def score_lines(lm: LanguageModel, lines: list[str]) -> Iterator[LineScore]:

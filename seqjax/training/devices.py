@@ -26,9 +26,12 @@ def join_cluster() -> None:
     """
     import os
 
-    given = {name: os.environ.get(f"JAX_{name.upper()}") for name in ("num_processes", "process_id")}
+    def number(name: str) -> int | None:
+        value = os.environ.get(name)
+        return None if value is None else int(value)
+
     try:
-        jax.distributed.initialize(**{name: int(value) for name, value in given.items() if value is not None})
+        jax.distributed.initialize(num_processes=number("JAX_NUM_PROCESSES"), process_id=number("JAX_PROCESS_ID"))
     except (ValueError, RuntimeError) as error:
         raise InputError(
             f"--distributed: no cluster was found ({str(error).splitlines()[0]}). "

@@ -26,7 +26,7 @@ class Evaluator:
         self._carry = carry
 
     def __call__(self, params, batches: Iterable[dict[str, np.ndarray]]) -> Totals:
-        """Sum and count of every term and metric over ``batches``, as float64 of the host."""
+        """Sum and count of every term and metric over ``batches``, a sequence of them, as floats of the host."""
         totals: Totals = {}
         carry, pending = None, None
         for batch in batches:

@@ -188,8 +188,9 @@ class Trainer:
         self._land(None, step, recorder, 0)
         before = time.perf_counter()
         params = self._params(state)
-        row = {"step": step, "split": "valid"} | self.job.report(self.evaluate(params, self.job.validation), "valid")
-        memory, loss = self.memory, row["loss"]
+        metrics = self.job.report(self.evaluate(params, self.job.validation), "valid")
+        row: dict[str, Any] = {"step": step, "split": "valid"} | metrics
+        memory, loss = self.memory, metrics["loss"]
         if memory.best is None or loss < memory.best:
             memory.best, memory.best_step, memory.stale = loss, step, 0
         else:

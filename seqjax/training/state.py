@@ -23,7 +23,10 @@ class TrainState(NamedTuple):
 
 
 # The prefix for pmap: only the carry is split over devices, all else is the same on each.
-STATE = TrainState(params=None, opt_state=None, step=None, skipped=None, scale=None, average=None, carry=0)
+NOTHING: Any = None
+STATE = TrainState(
+    params=None, opt_state=None, step=NOTHING, skipped=NOTHING, scale=NOTHING, average=None, carry=0
+)  # fmt: skip
 
 
 def create_state(params, optimizer: optax.GradientTransformation, carry=None, average: bool = False) -> TrainState:

@@ -161,7 +161,8 @@ def _accumulated(gradient, batch, carry, keys: Array, accumulate: int) -> _Resul
         return jax.tree.map(jnp.add, total, result[:3]), result.carry
 
     total, after = jax.lax.scan(body, tuple(zero), parts)
-    return _Result(*total, carry=join(after))
+    grads, sums, metrics = total
+    return _Result(grads, sums, metrics, join(after))
 
 
 def _updated(state: TrainState, grads, optimizer, average_decay: float) -> TrainState:

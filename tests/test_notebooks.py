@@ -1,0 +1,72 @@
+"""The notebooks are committed clean, and run from top to bottom: in a kernel where there is one, else in place."""
+
+import importlib.util
+import json
+import pathlib
+
+import pytest
+
+FOLDER = pathlib.Path(__file__).parent.parent / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+KERNEL = all(importlib.util.find_spec(name) for name in ("nbclient", "nbformat", "ipykernel"))
+SECONDS = 300  # far more than any needs at toy size: what hangs is stopped
+
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def code_cells(path):
+    """``(id, source)`` of each, as plain Python: magics are for people who look."""
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] == "code":
+            lines = "".join(cell["source"]).splitlines()
+            yield cell["id"], "\n".join("" if line.startswith("%") else line for line in lines)
+
+
+def run_in_kernel(path, folder):
+    import nbclient
+    import nbformat
+
+    notebook = nbformat.read(path, as_version=4)
+    nbclient.NotebookClient(notebook, timeout=SECONDS, resources={"metadata": {"path": str(folder)}}).execute()
+    return [output for cell in notebook.cells for output in cell.get("outputs", [])]
+
+
+def run_in_place(path):
+    namespace = {"__name__": "__main__"}
+    for name, source in code_cells(path):
+        exec(compile(source, f"{path.name}:{name}", "exec"), namespace)
+    return namespace
+
+
+def test_all_three_lectures_are_there():
+    assert [path.stem[:2] for path in NOTEBOOKS] == ["01", "02", "03"]
+
+
+@each_notebook
+def test_a_notebook_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
+    monkeypatch.setenv("SEQJAX_TOY", "1")
+    monkeypatch.chdir(tmp_path)
+    if KERNEL:
+        outputs = run_in_kernel(path, tmp_path)
+        assert any("image/png" in output.get("data", {}) for output in outputs), "no figure was shown"
+    else:
+        assert run_in_place(path)["toy"] is True
+    assert list(tmp_path.iterdir()) == [], "a notebook leaves no files behind"
+
+
+@each_notebook
+def test_a_notebook_is_committed_clean(path):
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+    assert len({cell["id"] for cell in cells}) == len(cells)
+
+
+@each_notebook
+def test_every_code_cell_follows_some_text_and_imports_only_what_seqjax_installs(path):
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    assert cells[0]["cell_type"] == "markdown"
+    allowed = {"os", "textwrap", "time", "jax", "numpy", "optax", "flax", "seqjax"}
+    words = [line.split() for _, source in code_cells(path) for line in source.splitlines()]
+    imported = {line[1].split(".")[0] for line in words if line[:1] in (["import"], ["from"])}
+    assert imported <= allowed, f"{path.name} imports {imported - allowed}"
