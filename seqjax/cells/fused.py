@@ -132,7 +132,7 @@ def plan_of(cell: Cell, constants: Constants, inputs: Inputs, start: State, cloc
 
 
 def _backward(cell: Cell, reverse: bool, saved: Saved, cotangents):
-    (weights, initial, context), inputs, start, history = saved
+    (weights, initial, context), inputs, start, _ = saved
     clock = Clock.of(cell, weights, inputs.xs, start, not reverse)
     plan = plan_of(cell, saved.constants, inputs, start, clock)
     leaves, tree = jax.tree.flatten(weights)

@@ -40,6 +40,17 @@ class LanguageModelConfig:
             raise InputError(f"LanguageModelConfig: `dropout` should lie in [0, 1), but it is {self.dropout}.")
 
 
+class TiedHead(nnx.Module):
+    """What remains of the output layer when its kernel is the embedding: a bias a symbol (V,)."""
+
+    def __init__(self, vocabulary: int):
+        self.bias = nnx.Param(jnp.zeros((vocabulary,)))
+
+    def __call__(self, scores: Array) -> Array:
+        """Add the bias to scores (*B, T, V)."""
+        return scores + self.bias[...]
+
+
 class RecurrentLanguageModel(nnx.Module):
     """Predict every next symbol from all that came before.
 
@@ -66,8 +77,7 @@ class RecurrentLanguageModel(nnx.Module):
         )  # fmt: skip
         wide = self.stack.out_features
         self.narrow = Linear(wide, width, rngs=rngs) if config.tied and wide != width else None
-        self.head = None if config.tied else Linear(wide, vocabulary, rngs=rngs)
-        self.bias = nnx.Param(jnp.zeros((vocabulary,))) if config.tied else None
+        self.head = TiedHead(vocabulary) if config.tied else Linear(wide, vocabulary, rngs=rngs)
 
     def features(self, ids: Array, *, state=None, mask=None, reset=None, keys=None, **how):
         """Read ids (*B, T); return the carried state and what the last layer says of each, (*B, T, H)."""
@@ -77,9 +87,9 @@ class RecurrentLanguageModel(nnx.Module):
 
     def score(self, ys: Array) -> Array:
         """Unnormalised log-probabilities (*B, T, V) from features (*B, T, H)."""
-        if self.head is not None:
+        if isinstance(self.head, Linear):
             return self.head(ys)
-        return self.embedding.attend(ys if self.narrow is None else self.narrow(ys)) + self.bias[...]
+        return self.head(self.embedding.attend(ys if self.narrow is None else self.narrow(ys)))
 
     def __call__(self, ids: Array, *, state=None, mask=None, reset=None, keys=None, **how):
         """Map ids (*B, T) to ``(state, logits)``, logits (*B, T, V).

@@ -1,10 +1,9 @@
 """Sums over a whole split: every batch once, the carry handed from batch to batch."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import jax
-import numpy as np
 
 from seqjax.training.devices import local_rows
 from seqjax.training.step import Objective, make_eval_step, parallel_eval
@@ -25,7 +24,7 @@ class Evaluator:
         self._step = parallel_eval(make_eval_step(objective, compute_dtype=compute_dtype))
         self._carry = carry
 
-    def __call__(self, params, batches: Iterable[dict[str, np.ndarray]]) -> Totals:
+    def __call__(self, params, batches: Any) -> Totals:
         """Sum and count of every term and metric over ``batches``, a sequence of them, as floats of the host."""
         totals: Totals = {}
         carry, pending = None, None
