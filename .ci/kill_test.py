@@ -87,7 +87,9 @@ def finished(folder: Path, alone: Path) -> str:
 
 def main(seed: int) -> int:
     """Kill one run again and again, another one if that ended meanwhile, and compare; the exit code."""
-    pick, begun, states, found = random.Random(seed), time.monotonic(), Counter(), []
+    pick, begun = random.Random(seed), time.monotonic()
+    states: Counter[str] = Counter()
+    found: list[str] = []
     kinds = pick.sample(KINDS, len(KINDS))
     with tempfile.TemporaryDirectory() as name:
         alone, killed = Path(name) / "alone", Path(name) / "killed-0"

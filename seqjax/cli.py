@@ -182,10 +182,12 @@ def score(arguments: list[str]) -> None:
 
 def read_lines() -> list[str]:
     """The lines of standard input."""
+    data = sys.stdin.buffer.read()
     try:
-        return [line.rstrip("\r\n") for line in sys.stdin]
+        lines = data.decode("utf-8").split("\n")
     except UnicodeDecodeError as error:
         raise InputError(f"standard input: byte {error.start} is not UTF-8. Convert it first.") from None
+    return [line.removesuffix("\r") for line in (lines if lines[-1] else lines[:-1])]
 
 
 def inspect(arguments: list[str]) -> None:

@@ -22,10 +22,10 @@ class Said(NamedTuple):
     err: str
 
 
-def call(function, words, stdin: str = "") -> Said:
+def call(function, words, stdin: str | bytes = "") -> Said:
     """Run one command in this process, as its entry point does."""
     out, err, before = io.StringIO(), io.StringIO(), sys.stdin
-    sys.stdin = io.StringIO(stdin)
+    sys.stdin = io.TextIOWrapper(io.BytesIO(stdin.encode() if isinstance(stdin, str) else stdin))
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             cli.exit_with(function, [str(word) for word in words])
@@ -36,7 +36,7 @@ def call(function, words, stdin: str = "") -> Said:
     raise AssertionError("a command should end with an exit code")
 
 
-def seqjax(*words, stdin: str = "") -> Said:
+def seqjax(*words, stdin: str | bytes = "") -> Said:
     """``seqjax VERB …``."""
     return call(cli.command, words, stdin)
 

@@ -249,6 +249,10 @@ def test_a_line_that_cannot_be_scored_is_named(finished):
     assert said.out == ""
 
 
+def test_lines_that_are_not_utf_8_are_refused_with_the_byte(finished):
+    assert_refused(seqjax("score", finished, stdin=b"The cat sat.\nThe \xff\n"), "byte 17", "UTF-8")
+
+
 @pytest.mark.parametrize("verb", ["generate", "evaluate", "score", "inspect"])
 def test_a_folder_that_holds_no_run_is_said(verb, tmp_path, text):
     assert_refused(seqjax(verb, tmp_path), "no config.json")

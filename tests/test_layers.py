@@ -14,6 +14,7 @@ from seqjax.checks import InputError
 from seqjax.layers import Bidirectional, Linear, Recurrent, Stack, functional
 from seqjax.ops.dropout import row_keys
 
+SWIFT = {"xla_backend_optimization_level": 0}  # compiling is nearly all that these tests do
 SHORT, LONG = 5, 8  # real steps, and steps with padding
 each_layer = pytest.mark.parametrize("row", LAYERS, ids=name_of)
 each_causal = pytest.mark.parametrize("row", [row for row in LAYERS if row.causal], ids=name_of)
@@ -48,7 +49,7 @@ def runner(row):
         gradients, (states, ys) = jax.grad(loss, argnums=(0, 1), has_aux=True)(params, xs)
         return states, ys, gradients
 
-    return jax.jit(run, compiler_options={"xla_backend_optimization_level": 0})
+    return jax.jit(run, compiler_options=SWIFT)
 
 
 def run(row, xs, mask=None, reset=None, state=None, weight=None):
@@ -126,7 +127,7 @@ def test_steps_equal_the_whole_and_a_prefix_can_come_first(row):
     xs = inputs()
     params, apply = made(row)
     states, ys, _ = run(row, xs)
-    step = jax.jit(lambda state, x: apply(params, x, state=state))
+    step = jax.jit(lambda state, x: apply(params, x, state=state), compiler_options=SWIFT)
     state, found = apply(params, (B,), method="start"), []
     for t in range(LONG):
         state, y = step(state, jnp.asarray(xs[:, t : t + 1]))
@@ -187,7 +188,7 @@ def test_dropout_belongs_to_rows_and_stands_between_layers():
     stack = Stack(cells.GRU, D, 32, layers=2, dropout=0.5, rngs=nnx.Rngs(0))
     params, apply = functional(stack)
     keys = row_keys(jax.random.key(1), jnp.arange(B))
-    run = jax.jit(lambda xs, keys: apply(params, xs, keys=keys)[1])
+    run = jax.jit(lambda xs, keys: apply(params, xs, keys=keys)[1], compiler_options=SWIFT)
     xs, order = jnp.asarray(inputs()), jnp.array([2, 0, 3, 1])
     dropped = run(xs, keys)
     np.testing.assert_allclose(run(xs[order], keys[order]), dropped[order], atol=1e-6)

@@ -19,7 +19,7 @@ from seqjax.models import LanguageModelConfig, whole_past
 from seqjax.tasks.lm import objective
 from seqjax.training.devices import check_replicas, check_rows, fetch, local_rows, place
 from seqjax.training.optimizers import OptimizerConfig, make_optimizer
-from seqjax.training.state import AXIS, TrainState, create_state
+from seqjax.training.state import AXIS, STATE, TrainState, create_state
 from seqjax.training.step import make_eval_step, make_train_step, parallel, parallel_eval
 
 B, T, V, STEPS = 8, 5, 7, 20
@@ -81,7 +81,9 @@ def test_devices_and_micro_batches_do_not_matter(devices, accumulate):
 
 def test_the_pmapped_step_is_one_line_from_shard_map():
     step = make_train_step(objective(MODEL), CLIPPED_SGD)
-    specs = TrainState(*[P()] * 6, carry=P(AXIS))
+    specs: TrainState = jax.tree.map(
+        lambda axis: P(AXIS) if axis == 0 else P(), STATE, is_leaf=lambda axis: axis is None
+    )
     mesh = Mesh(np.array(jax.local_devices()), (AXIS,))
     sharded = jax.shard_map(
         step, mesh=mesh, in_specs=(specs, P(AXIS), P()), out_specs=(specs, P()), check_vma=False
@@ -238,7 +240,7 @@ def test_evaluation_adds_up_over_devices():
         run = jax.pmap(step, axis_name=AXIS, in_axes=(None, 0, 0), out_axes=(0, None), devices=used)
         _, metrics = run(text_state().params, local_rows(MODEL.carry(B), used), local_rows(text(1), used))
         found.append(jax.device_get(metrics))
-    assert_close(*found, 1e-6)
+    assert_close(found[0], found[1], 1e-6)
     _, all_devices = parallel_eval(step)(text_state().params, local_rows(MODEL.carry(B)), local_rows(text(1)))
     assert_same(jax.device_get(all_devices), found[1])
     assert found[0]["cross_entropy"][1] == text(1)["scored"].sum()

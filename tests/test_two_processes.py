@@ -30,8 +30,8 @@ def assert_close(one: Record, other: Record) -> None:
     assert [row.keys() for row in one.rows] == [row.keys() for row in other.rows]
     for a, b in zip(one.rows, other.rows, strict=True):
         assert a["split"] == b["split"]
-        numbers = [[value for name, value in row.items() if name != "split"] for row in (a, b)]
-        np.testing.assert_allclose(*numbers, rtol=1e-5, atol=1e-5, err_msg=str(a))
+        left, right = ([value for name, value in row.items() if name != "split"] for row in (a, b))
+        np.testing.assert_allclose(left, right, rtol=1e-5, atol=1e-5, err_msg=str(a))
     assert (one.samples, one.step, one.meta["data"]) == (other.samples, other.step, other.meta["data"])
     for item, arrays in one.arrays.items():
         for name, array in arrays.items():

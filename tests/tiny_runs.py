@@ -3,6 +3,7 @@
 ``.ci/kill_test.py`` uses this too, so nothing here imports pytest.
 """
 
+import itertools
 import json
 import os
 import signal
@@ -46,11 +47,10 @@ def run_here(arguments: list[str], *, at: int | None = None, act=None) -> int:
     command = read_command(arguments)
     with session(command) as (folder, recorder):
         trainer = begin(command, folder, recorder)
-        step, taken = trainer.step, []
+        step, taken = trainer.step, itertools.count(1)
 
         def counted(*values):
-            taken.append(None)
-            if len(taken) == at:
+            if next(taken) == at:
                 act()
             return step(*values)
 

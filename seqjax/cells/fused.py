@@ -240,12 +240,14 @@ def _replay(vector, add, transposed, saved, probe):
 
 
 def _replay_forward(vector, add, transposed, saved, probe):
-    return saved, (transposed, add is not None)
+    types = [None if leaf is None else jnp.zeros((), leaf.dtype) for leaf in (vector, add)]
+    return saved, (transposed, types)
 
 
-def _replay_backward(kept, cotangent):
-    transposed, added = kept
-    return cotangent @ transposed, cotangent if added else None, None, None, cotangent
+def _replay_backward(kept, delta):
+    transposed, (vector, add) = kept
+    past = (delta @ transposed).astype(vector.dtype)
+    return past, None if add is None else delta.astype(add.dtype), None, None, delta
 
 
 _replay.defvjp(_replay_forward, _replay_backward)
@@ -253,4 +255,5 @@ _replay.defvjp(_replay_forward, _replay_backward)
 
 def _over_time(vectors: Array, deltas: Array) -> Array:
     """Σ vᵀδ over batch and time: (*B, T, I), (*B, T, J) to (I, J), one product."""
-    return vectors.reshape(-1, vectors.shape[-1]).T @ deltas.reshape(-1, deltas.shape[-1])
+    rows = [leaf.reshape(-1, leaf.shape[-1]) for leaf in (vectors, deltas)]
+    return jax.lax.dot_general(*rows, (((0,), (0,)), ((), ())))

@@ -96,9 +96,9 @@ def undone_unless_begun(folder: RunFolder) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        if not folder.metrics.exists() and not any(folder.checkpoints.iterdir()):
-            with contextlib.suppress(OSError):
-                folder.checkpoints.rmdir()
+        with contextlib.suppress(OSError):
+            if not folder.metrics.exists():
+                folder.checkpoints.rmdir()  # which fails, and ends this, if there is a checkpoint
                 folder.tokenizer.unlink(missing_ok=True)
                 folder.config.unlink(missing_ok=True)
                 folder.path.rmdir()
