@@ -255,5 +255,5 @@ _replay.defvjp(_replay_forward, _replay_backward)
 
 def _over_time(vectors: Array, deltas: Array) -> Array:
     """Σ vᵀδ over batch and time: (*B, T, I), (*B, T, J) to (I, J), one product."""
-    rows = [leaf.reshape(-1, leaf.shape[-1]) for leaf in (vectors, deltas)]
-    return jax.lax.dot_general(*rows, (((0,), (0,)), ((), ())))
+    vectors, deltas = (leaf.reshape(-1, leaf.shape[-1]) for leaf in (vectors, deltas))
+    return jax.lax.dot_general(vectors, deltas, (((0,), (0,)), ((), ())))

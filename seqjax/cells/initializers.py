@@ -14,7 +14,16 @@ from jax import Array
 Initializer = Callable[..., Array]
 
 glorot: Initializer = jax.nn.initializers.glorot_uniform()
-orthogonal: Initializer = jax.nn.initializers.orthogonal()
+
+
+def orthogonal(key: Array, shape: tuple[int, int], dtype=jnp.float32) -> Array:
+    """A random orthogonal matrix: at first the state neither grows nor fades.
+
+    Source:
+        Saxe, McClelland & Ganguli (2014), Exact Solutions to the Nonlinear Dynamics of Learning.
+    """
+    wide = jnp.promote_types(dtype, jnp.float32)  # its decomposition knows no half precision
+    return jax.nn.initializers.orthogonal()(key, shape, wide).astype(dtype)
 
 
 def identity(key: Array, shape: tuple[int, int], dtype=jnp.float32) -> Array:

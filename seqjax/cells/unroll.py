@@ -45,7 +45,8 @@ def unroll(
         cell: which recurrence, e.g. ``cells.LSTM``.
         params: what ``cell.init`` gave.
         xs: (*B, T, D), or a pytree of (*B, T, ·) for cells with several inputs.
-        state: where this run starts, leaves (*B, ·): a state carried over from earlier.
+        state: where this run starts, leaves (*B, ·): a state carried over from earlier. It is cast to the type of
+            ``params`` and ``xs``.
         initial: where a ``reset`` returns to, and where the run starts when ``state`` is None; leaves
             (*B, ·). Default: ``cell.initial_state``.
         mask: (*B, T) boolean, True on real steps. Default: all real.
@@ -183,7 +184,7 @@ def broadcast_state(cell: Cell, params, state, batch_shape: tuple[int, ...], dty
         if leaf.shape == like.shape[-1:]:
             leaf = jnp.broadcast_to(leaf, like.shape)
         check_shape("unroll", name, leaf, "(*B, H)", like.shape)
-        return leaf.astype(jnp.promote_types(leaf.dtype, like.dtype))
+        return leaf.astype(like.dtype)
 
     return jax.tree.map(fit, state, own)
 
