@@ -74,44 +74,28 @@ def batches(setting: Setting) -> tuple[int, Iterator[tuple[np.ndarray, np.ndarra
 
 
 def seqjax_learner(setting: Setting, vocabulary: int) -> Learn:
-    """Plain pieces: ``unroll``, ``optax``, one jitted step that gives its buffers back."""
+    """The model, the objective and the pmapped step that ``python train.py`` uses."""
     import jax
-    import jax.numpy as jnp
     import optax
 
-    from seqjax import cells, unroll
+    from seqjax.models import LanguageModelConfig, whole_past
+    from seqjax.tasks.lm import objective
+    from seqjax.training.devices import local_rows, place
+    from seqjax.training.state import create_state
+    from seqjax.training.step import make_train_step, parallel
 
-    width = setting.features
-    keys = jax.random.split(jax.random.key(0), setting.layers + 2)
-    params: dict[str, Any] = {
-        "embedding": jax.random.normal(keys[0], (vocabulary, width)),
-        "layers": [cells.LSTM.init(key, width, width) for key in keys[2:]],
-        "head": jax.random.normal(keys[1], (width, vocabulary)) / math.sqrt(width),
-        "bias": jnp.zeros(vocabulary),
-    }
-    carry = [cells.LSTM.initial_state(layer, (setting.batch,)) for layer in params["layers"]]
+    model = whole_past(LanguageModelConfig(features=setting.features, layers=setting.layers), vocabulary)
     optimizer = optax.chain(optax.clip_by_global_norm(CLIP), optax.adam(LEARNING_RATE))
-
-    def loss(params, carry, inputs, targets):
-        ys, states = params["embedding"][inputs], []
-        for layer, state in zip(params["layers"], carry, strict=True):
-            state, ys = unroll(cells.LSTM, layer, ys, state=state)
-            states.append(state)
-        logits = ys @ params["head"] + params["bias"]
-        return optax.softmax_cross_entropy_with_integer_labels(logits, targets).mean(), states
-
-    def step(memory, inputs, targets):
-        params, opt_state, carry = memory
-        (value, carry), gradient = jax.value_and_grad(loss, has_aux=True)(params, carry, inputs, targets)
-        updates, opt_state = optimizer.update(gradient, opt_state)
-        return (optax.apply_updates(params, updates), opt_state, carry), value
-
-    jitted = jax.jit(step, donate_argnums=0)
-    memory = [(params, optimizer.init(params), carry)]
+    step = parallel(make_train_step(objective(model), optimizer))
+    key = jax.random.key(0)
+    start = jax.jit(lambda key: create_state(model.init(key), optimizer))(key)
+    memory = [place(start._replace(carry=model.carry(setting.batch)))]
+    real, never = np.ones((setting.batch, setting.time), bool), np.zeros((setting.batch, setting.time), bool)
 
     def learn(inputs, targets):
-        memory[0], value = jitted(memory[0], inputs, targets)
-        return value
+        batch = {"inputs": inputs, "targets": targets, "mask": real, "reset": never, "scored": real}
+        memory[0], metrics = step(memory[0], local_rows(batch), key)
+        return metrics["loss"][0]
 
     return learn
 
