@@ -45,11 +45,13 @@ class Clock(NamedTuple):
 
     def read(self, leaf: Array, t) -> Array:
         """What stands at t: (*B, T, ·) to (*B, ·)."""
-        return jax.lax.dynamic_index_in_dim(leaf, t, self.axis, keepdims=False)
+        return jax.lax.dynamic_index_in_dim(leaf, t, self.axis, keepdims=False, allow_negative_indices=False)
 
     def write(self, leaf: Array, value: Array, t) -> Array:
         """``leaf`` with ``value`` at t; in place, once compiled."""
-        return jax.lax.dynamic_update_index_in_dim(leaf, value.astype(leaf.dtype), t, self.axis)
+        return jax.lax.dynamic_update_index_in_dim(
+            leaf, value.astype(leaf.dtype), t, self.axis, allow_negative_indices=False
+        )
 
     def cut(self, leaves, begin):
         """The chunk that begins at ``begin``: leaves (*B, length, ·)."""
