@@ -4,6 +4,7 @@ XLA's collectives need more threads than a small machine has cores: without NPRO
 """
 
 import os
+import pathlib
 import tempfile
 
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=4")
@@ -21,3 +22,15 @@ install_import_hook(["seqjax.cells", "seqjax.ops", "seqjax.layers", "seqjax.deco
 import jax
 
 jax.config.update("jax_default_matmul_precision", "highest")
+
+
+PAGES = 15_000  # mapped regions a process may gather; Linux allows 65,530
+
+
+def pytest_runtest_teardown(item, nextitem):
+    """Between files, forget what was compiled when it is much: every program keeps regions mapped, until none is left."""
+    if nextitem is not None and nextitem.path == item.path:
+        return
+    maps = pathlib.Path("/proc/self/maps")
+    if not maps.exists() or maps.read_bytes().count(b"\n") > PAGES:
+        jax.clear_caches()
