@@ -28,7 +28,7 @@ PAGES = 15_000  # mapped regions a process may gather; Linux allows 65,530
 
 
 def pytest_runtest_teardown(item, nextitem):
-    """Between files, forget what was compiled when it is much: every program keeps regions mapped, until none is left."""
+    """Between files, forget what was compiled when it is much: every program keeps regions of memory mapped."""
     if nextitem is not None and nextitem.path == item.path:
         return
     maps = pathlib.Path("/proc/self/maps")
