@@ -69,7 +69,7 @@ class RecurrentLanguageModel(nnx.Module):
     def __init__(self, config: LanguageModelConfig, vocabulary: int, *, rngs: nnx.Rngs):
         width = config.embedding or config.features
         self.dropout = config.dropout
-        self.embedding = Embedding(vocabulary, width, rngs=rngs)
+        self.embedding = Embedding(vocabulary, width, scale=0.1 if config.tied else 1.0, rngs=rngs)
         self.stack = Stack(
             cells.BY_NAME[config.cell], width, config.features,
             layers=config.layers, dropout=config.dropout, residual=config.residual,

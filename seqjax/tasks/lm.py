@@ -36,7 +36,7 @@ class LmConfig(RunConfig):
 
 
 CHARACTERS = LmConfig(
-    steps=1000,
+    steps=1500,
     batch_size=32,
     model=LanguageModelConfig(features=256, dropout=0.1),
     data=DataConfig(length=128),
