@@ -32,7 +32,7 @@ def both_ways(module, layer: int):
     return {name: {"params": weights(module, suffix)} for name, suffix in directions.items()}
 
 
-def compare(layer, params, module, xs):
+def assert_equal(layer, params, module, xs):
     """Outputs, final states and the gradient by the inputs, on packed lengths."""
     params, (_, apply) = jax.tree.map(jnp.asarray, params), functional(layer)
     mask, weight = np.arange(T) < np.array(LENGTHS)[:, None], np.cos(np.arange(T))[:, None]
@@ -66,7 +66,7 @@ def test_layers_equal_pytorch(kind, shape):
     xs = np.random.default_rng(0).normal(size=(B, T, D)).astype(np.float32)
     single = [both_ways(module, n) if both else {"params": weights(module, f"l{n}")} for n in range(layers)]
     if layers == 1:
-        compare((Bidirectional if both else Recurrent)(cell, D, H, rngs=nnx.Rngs(0)), single[0], module, xs)
+        assert_equal((Bidirectional if both else Recurrent)(cell, D, H, rngs=nnx.Rngs(0)), single[0], module, xs)
     else:
         stack = Stack(cell, D, H, layers=layers, bidirectional=both, rngs=nnx.Rngs(0))
-        compare(stack, {"layers": dict(enumerate(single))}, module, xs)
+        assert_equal(stack, {"layers": dict(enumerate(single))}, module, xs)

@@ -38,25 +38,23 @@ def unroll(
     """Run ``cell`` over ``xs`` and return the final state and the outputs.
 
     A masked step keeps its state, emits zeros, and never sees its input, so left padding, right padding
-    and holes all work, whatever they contain; the final state is that of the last real step. ``reverse=True``
-    reads right to left and leaves outputs in input order: nothing needs flipping.
+    and holes all work, whatever they contain; the final state is that of the last real step.
 
     Args:
         cell: which recurrence, e.g. ``cells.LSTM``.
         params: what ``cell.init`` gave.
         xs: (*B, T, D), or a pytree of (*B, T, ·) for cells with several inputs.
-        state: where this run starts, leaves (*B, ·): a state carried over from earlier. It is cast to the type of
-            ``params`` and ``xs``.
+        state: where this run starts, leaves (*B, ·): a carried state, cast to the type of ``params`` and ``xs``.
         initial: where a ``reset`` returns to, and where the run starts when ``state`` is None; leaves
             (*B, ·). Default: ``cell.initial_state``.
         mask: (*B, T) boolean, True on real steps. Default: all real.
         reset: (*B, T) boolean, True on the first step of a new document, masked or not. Forward, the
             state returns to ``initial`` before that step; in reverse, before the step to its left.
-        reverse: read from the last step to the first.
+        reverse: read from the last step to the first; outputs stay in input order.
         context: a pytree that is constant over time and differentiated, e.g. an encoder's memory.
         method: ``"scan"`` is ``lax.scan`` with autodiff, on which forward mode works too; ``"fused"``
             has the gradient of :mod:`seqjax.cells.fused`; ``"auto"`` picks, see :func:`choose_method`.
-        remat: ``"chunk"`` keeps √T states and recomputes the rest: less memory, about a third more work.
+        remat: ``"chunk"`` keeps √T states and recomputes the rest: far less memory, one more forward pass.
 
     Returns:
         ``(final_state, ys)``: leaves (*B, ·), and ``ys`` (*B, T, H), zero where masked.

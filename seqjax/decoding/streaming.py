@@ -27,13 +27,10 @@ def stream(
 ) -> Iterator[np.ndarray]:
     """Like :func:`seqjax.decoding.generate`, token for token, but handed over block by block.
 
-    The next block is under way on the device while the caller prints the last one. Arguments are checked
-    when ``stream`` is called, not when the first block is taken.
+    The next block is under way on the device while the caller prints the last one. Arguments are checked at once.
 
     Args:
-        block: tokens a row in one block; the last may have fewer.
-
-    The other arguments are those of :func:`seqjax.decoding.generate`.
+        block: tokens a row in one block; the last may have fewer. The others are those of ``generate``.
 
     Returns:
         An iterator of int32 arrays (B, n), n from 1 to ``block``. It stops after ``max_tokens``, or when
