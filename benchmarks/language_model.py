@@ -9,22 +9,14 @@ stay alive and take turns, block by block, which gives tokens a second.
 """
 
 import dataclasses
-import json
-import math
 import os
-import resource
-import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import tyro
 
-from benchmarks import timing
+from benchmarks import timing, turns
 
 LEARNING_RATE, CLIP = 2e-3, 1.0
 TARGETS = {1: 1.0, 20: 0.75, 32: 0.75}  # batch: the share of PyTorch's tokens a second to reach
@@ -45,9 +37,6 @@ class Options:
     seconds: float = 1.5  # how long a block lasts
     write: bool = False  # append to benchmarks/RESULTS.md
     worker: str = ""  # internal: be the process of this library, at the first setting
-
-
-Learn = Callable[[np.ndarray, np.ndarray], Any]  # (inputs, targets), ids (B, T): one step; float(result) is its loss
 
 
 def text() -> str:
@@ -73,7 +62,7 @@ def batches(setting: Setting) -> tuple[int, Iterator[tuple[np.ndarray, np.ndarra
     return len(symbols), windows()
 
 
-def seqjax_learner(setting: Setting, vocabulary: int) -> Learn:
+def seqjax_learner(setting: Setting, vocabulary: int) -> turns.Learn:
     """The model, the objective and the pmapped step that ``python train.py`` uses."""
     import jax
     import optax
@@ -100,7 +89,7 @@ def seqjax_learner(setting: Setting, vocabulary: int) -> Learn:
     return learn
 
 
-def torch_learner(setting: Setting, vocabulary: int) -> Learn:
+def torch_learner(setting: Setting, vocabulary: int) -> turns.Learn:
     """The same model as PyTorch's own tutorials would write it."""
     import torch
 
@@ -130,101 +119,24 @@ def torch_learner(setting: Setting, vocabulary: int) -> Learn:
 LEARNERS = {"seqjax": seqjax_learner, "torch": torch_learner}
 
 
-def work(library: str, setting: Setting) -> None:
-    """Be one library's process: one step at once, then as many as each line of standard input says."""
-    vocabulary, stream = batches(setting)
-    learn = LEARNERS[library](setting, vocabulary)
-    _say(loss=float(learn(*next(stream))))
-    for line in sys.stdin:
-        start, losses = time.perf_counter(), []
-        for _ in range(int(line)):
-            losses.append(learn(*next(stream)))
-        last = float(losses[-1])  # waits for the work to end
-        seconds = time.perf_counter() - start
-        mean = statistics.fmean([last, *map(float, losses[-50:-1])])
-        _say(seconds=seconds, loss=mean, peak=_peak_bytes())
-
-
-def _say(**values) -> None:
-    print(json.dumps(values), flush=True)
-
-
-def _peak_bytes() -> int:
-    """The most memory this process ever held; ``ru_maxrss`` would count its parent's too."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024
-    except (OSError, StopIteration):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-class Worker:
-    """A library's process, seen from outside."""
-
-    def __init__(self, library: str, setting: str):
-        self.library = library
-        command = [sys.executable, "-m", "benchmarks.language_model", "--worker", library, "--settings", setting]
-        start = time.perf_counter()
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.loss = self._hear()["loss"]
-        self.first_step = time.perf_counter() - start  # seconds since the process began
-        self.speeds: list[float] = []  # steps a second
-        self.steps, self.peak = 1, 0
-
-    def block(self, steps: int, keep: bool = True) -> None:
-        """Train ``steps`` steps and note the speed."""
-        assert self.process.stdin is not None
-        print(steps, file=self.process.stdin, flush=True)
-        heard = self._hear()
-        self.loss, self.peak, self.steps = heard["loss"], int(heard["peak"]), self.steps + steps
-        if keep:
-            self.speeds.append(steps / heard["seconds"])
-
-    def _hear(self) -> dict[str, float]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"benchmarks.language_model: {self.library}'s process ended with {self.process.wait()}.")
-        return json.loads(line)
-
-    def close(self) -> None:
-        """Let the process end."""
-        self.process.communicate()
-
-
-def compare(setting: str, options: Options) -> dict[str, Worker]:
-    """Start each library's process, one after the other, then let them take turns."""
-    workers = {library: Worker(library, setting) for library in options.libraries}
-    for worker in workers.values():
-        worker.block(5, keep=False)
-        worker.block(5)
-    steps = max(2, round(options.seconds * statistics.fmean(w.speeds.pop() for w in workers.values())))
-    for turn in range(options.rounds):
-        for worker in list(workers.values())[:: 1 if turn % 2 else -1]:
-            time.sleep(timing.REST)
-            worker.block(steps)
-    for worker in workers.values():
-        worker.close()
-    return workers
-
-
 def main(options: Options) -> None:
     """Measure, print, and perhaps write."""
     if options.worker:
-        work(options.worker, Setting(*map(int, options.settings[0].split(","))))
+        setting = Setting(*map(int, options.settings[0].split(",")))
+        vocabulary, stream = batches(setting)
+        turns.work(LEARNERS[options.worker](setting, vocabulary), stream)
         return
     rows, claims = [], []
     with timing.Others() as others:
         for name in options.settings:
-            setting, workers = Setting(*map(int, name.split(","))), compare(name, options)
-            speeds = {k: timing.median(w.speeds) * setting.batch * setting.time for k, w in workers.items()}
-            for library, w in workers.items():
-                measured = [f"{speeds[library]:,.0f}", f"{w.first_step:.1f}", f"{w.peak / 2**20:.0f}"]
-                rows.append([f"{name} {library}", *measured, w.steps, f"{w.loss / math.log(2):.2f}"])
+            setting = Setting(*map(int, name.split(",")))
+            module = "benchmarks.language_model"
+            workers = turns.compare(module, name, options.libraries, options.rounds, options.seconds)
+            rows += [worker.row(name, setting.batch * setting.time) for worker in workers.values()]
             if {"seqjax", "torch"} <= set(workers):
-                ratio = speeds["seqjax"] / speeds["torch"]
+                ratio = timing.median(workers["seqjax"].speeds) / timing.median(workers["torch"].speeds)
                 claims.append((f"tokens a second over PyTorch's, {name}", ratio, "≥", TARGETS.get(setting.batch, 0.75)))
-    header = ["batch,time,H,layers", "tokens/s", "first step, s", "peak MiB", "steps", "bits/char"]
+    header = ["batch,time,H,layers", *turns.HEADER]
     note = f"Medians of {options.rounds} blocks; other processes took {others.share:.0%} of the cores."
     note += " Bits per character are the mean of the last 50 training steps: a sign that both train."
     body = [note, timing.table(header, rows), timing.verdict(claims)]

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
-PACKAGES = ("seqjax", "jax", "jaxlib", "flax", "keras", "torch", "numpy")
+PACKAGES = ("seqjax", "jax", "jaxlib", "flax", "keras", "torch", "transformers", "numpy")
 REST = 0.01  # seconds before each burst, so that the last one's spinning threads let go of the cores
 
 

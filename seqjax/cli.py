@@ -89,29 +89,26 @@ def _folder():
     return tyro.conf.arg(metavar="RUN")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class DataOption:
-    """Which text."""
-
-    path: tuple[str, ...] = ()  # files or folders; default: the run's own test split
-
-
 def evaluate(arguments: list[str]) -> None:
     """Metrics of the best checkpoint."""
-    from seqjax.tasks.session import best_of, open_existing
+    from seqjax.tasks.contract import DataOption
+    from seqjax.tasks.session import best_of, open_existing, task_named_in
+
+    task = task_named_in(arguments)
+    files = task.evaluated if task else DataOption
 
     @dataclasses.dataclass(frozen=True)
     class Evaluate:
         """Evaluate the best checkpoint of a run on its test split, or on other files."""
 
         run: Annotated[str, _folder()]  # folder of the run
-        data: DataOption = DataOption()
+        data: files = files()  # type: ignore[valid-type]
         json: bool = False  # print one JSON object
 
     options = parse(Evaluate, arguments, "evaluate")
     run = open_existing(options.run)
     params, step = best_of(run)
-    metrics = run.task.evaluate(run.config, run.folder, params, options.data.path)
+    metrics = run.task.evaluate(run.config, run.folder, params, options.data)
     if options.json:
         print(json.dumps({"step": step, "split": "test"} | metrics))
         return
@@ -156,6 +153,25 @@ def generate(arguments: list[str]) -> None:
     for piece in pieces:
         print(piece, end="", flush=True)
     print()
+
+
+def predict(arguments: list[str]) -> None:
+    """One line out for each line in: translations, labels, tags, … as the task of the run has it."""
+    from seqjax.tasks.session import open_existing, task_named_in, trained, verb_of
+
+    task = task_named_in(arguments)
+    flags = task.predicted if task and task.predicted else object
+
+    @dataclasses.dataclass(frozen=True)
+    class Predict(flags):  # type: ignore[misc, valid-type]
+        run: Annotated[str, _folder()]  # folder of the run
+
+    Predict.__doc__ = flags.__doc__ if flags is not object else "seqjax predict RUN --help shows the flags of a run."
+    options = parse(Predict, arguments, "predict")
+    run = open_existing(options.run)
+    made = verb_of(run, "predict")(trained(run), read_lines(), options)
+    for line in made:
+        print(line, flush=True)
 
 
 def score(arguments: list[str]) -> None:
@@ -207,14 +223,16 @@ VERBS: dict[str, Callable[[list[str]], int | None]] = {
     "train": train,
     "evaluate": evaluate,
     "generate": generate,
+    "predict": predict,
     "score": score,
     "inspect": inspect,
 }
 USAGE = """seqjax: train sequence models, and use them
 
   seqjax train [TASK] [PRESET] [--flags]     train, or continue a run: the same as python train.py
-  seqjax evaluate RUN [--data.path FILE]     metrics on the test split, or on another text
-  seqjax generate RUN [--prompt TEXT]        write
+  seqjax evaluate RUN [--data.path FILE]     metrics on the test split, or on other files
+  seqjax predict RUN < lines                 one line out for each line in: translations
+  seqjax generate RUN [--prompt TEXT]        write on from a prompt
   seqjax score RUN < lines                   log-probability and perplexity of each line
   seqjax inspect RUN                         configuration, parameters, checkpoints
 

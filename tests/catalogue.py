@@ -16,7 +16,7 @@ from oracles import recurrences
 
 from seqjax import cells
 from seqjax.layers import Bidirectional, Recurrent, Stack
-from seqjax.models import LanguageModelConfig, NextSymbol, whole_past, windowed
+from seqjax.models import GPTConfig, LanguageModelConfig, NextSymbol, gpt, whole_past, windowed
 
 D, H, S = 3, 4, 5
 B, T = 4, 7
@@ -145,13 +145,23 @@ class ModelRow(NamedTuple):
     name: str
     build: Callable[[float], NextSymbol]  # dropout -> model
     memory: int | None = None  # symbols it can see; None: all before
+    many_to_one: bool = False  # whether a batch scores the last step of a row alone
 
 
 def language_model(name: str, kind, *more, memory: int | None = None, **shape) -> ModelRow:
     """One row: the configuration as a reader would write it."""
     return ModelRow(
-        name, lambda dropout: kind(LanguageModelConfig(features=H, dropout=dropout, **shape), V, *more), memory
+        name,
+        lambda dropout: kind(LanguageModelConfig(features=H, dropout=dropout, **shape), V, *more),
+        memory,
+        many_to_one=memory is not None,
     )
+
+
+def decoder(name: str, *, context: int, memory: int | None = None, **shape) -> ModelRow:
+    """One row of two blocks, with a context of so many symbols."""
+    shape = {"features": 2 * H, "layers": 2, "heads": 2, "hidden": 5} | shape
+    return ModelRow(name, lambda dropout: gpt(GPTConfig(dropout=dropout, **shape), V, context), memory)
 
 
 MODELS = [
@@ -160,4 +170,8 @@ MODELS = [
         "whole-past-tied", whole_past, cell="gru", layers=2, embedding=3, tied=True, residual=True, learn_initial=True
     ),
     language_model("window", windowed, WINDOW, memory=WINDOW, cell="elman", tied=True),
+    decoder("gpt-post-norm", context=4, memory=4, place="post", activation="gelu", tied=False),
+    decoder("gpt-rotary-grouped", context=16, positions="rotary", kv_heads=1, norm="rms", activation="swiglu"),
+    decoder("gpt-hybrid", context=3, memory=3, mixer=("lstm", "attention"), positions="alibi", window=2),
+    decoder("gpt-lambda", context=16, mixer=("lambda",), positions="none", reach=2),
 ]

@@ -37,6 +37,7 @@ OUTSIDE = {  # libraries that only these rooms may see
     "orbax": {"training"},
     "tokenizers": {"data"},
     "grain": {"data"},
+    "babel": {"data"},
     "tyro": {"tasks", "cli"},
     "matplotlib": {"plots"},
     "torch": set(),

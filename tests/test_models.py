@@ -164,7 +164,7 @@ def test_rows_of_padding_change_no_loss_and_no_gradient(row):
     larger = {name: np.concatenate([garbage[name][:2], leaf, garbage[name][:1]]) for name, leaf in batch.items()}
     found = jax.device_get(gradient(larger, jnp.concatenate([keys[:2], keys, keys[:1]])))
     assert_close(found, wanted)
-    assert int(found[1]) == B * (1 if row.memory else time)
+    assert int(found[1]) == B * (1 if row.many_to_one else time)
 
 
 def test_carried_batches_equal_one_long_batch():

@@ -7,7 +7,7 @@ import pytest
 
 from seqjax.checks import InputError
 from seqjax.ops.dropout import LEVELS, dropout, fold, row_keys
-from seqjax.ops.losses import token_cross_entropy
+from seqjax.ops.losses import smoothed_cross_entropy, token_cross_entropy
 from seqjax.ops.metrics import bits_per_unit, perplexity, token_accuracy
 
 B, T, V = 3, 5, 7
@@ -91,6 +91,30 @@ def test_bfloat16_logits_are_summed_in_float32():
     total, gradient = loss_and_gradient(logits, targets, mask)
     np.testing.assert_allclose(total, oracle(logits, targets, mask)[0], rtol=1e-6)
     assert gradient.dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.7])
+def test_smoothing_is_the_cross_entropy_against_spread_targets(smoothing):
+    random = np.random.default_rng(0)
+    logits, targets = random.normal(size=(2, 3, 5)), random.integers(5, size=(2, 3))
+    mask = np.array([[True, True, False], [True, False, False]])
+    spread = (1 - smoothing) * np.eye(5)[targets] + smoothing / 5
+    scores = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    wanted = -(spread * scores).sum(-1)[mask].sum()
+    logits[~mask] = np.nan
+    given = jnp.asarray(logits, jnp.float32), jnp.asarray(targets), jnp.asarray(mask)
+    total, count = smoothed_cross_entropy(*given, smoothing)
+    np.testing.assert_allclose(total, wanted, rtol=1e-5)
+    assert float(count) == 3
+    gradient = jax.grad(lambda x: smoothed_cross_entropy(x, *given[1:], smoothing)[0])(given[0])
+    assert np.isfinite(gradient).all()
+    assert (np.asarray(gradient)[~mask] == 0).all()
+
+
+@pytest.mark.parametrize("smoothing", [-0.1, 1.0])
+def test_a_share_that_is_no_probability_is_refused(smoothing):
+    with pytest.raises(InputError, match="smoothing"):
+        smoothed_cross_entropy(jnp.zeros((1, 1, 2)), jnp.zeros((1, 1), int), jnp.ones((1, 1), bool), smoothing)
 
 
 def test_one_sequence_needs_no_batch_axis():

@@ -104,6 +104,15 @@ def test_clipping_is_by_the_global_norm_and_zero_is_none(clip, size):
     np.testing.assert_allclose(moved(make_optimizer(config, steps=1))[0], -size * GRADS["w"], rtol=1e-6)
 
 
+def test_the_inverse_square_root_is_the_schedule_of_the_transformer():
+    """Vaswani et al. (2017), equation 3, for a width of 512 and 4000 steps of warm-up."""
+    peak = 512**-0.5 * 4000**-0.5
+    config = OptimizerConfig(learning_rate=peak, warmup=4000, schedule="inverse-sqrt")
+    rate = make_schedule(config, horizon=1)
+    for step in (1, 100, 3999, 4000, 4001, 100_000):
+        np.testing.assert_allclose(rate(step), 512**-0.5 * min(step**-0.5, step * 4000**-1.5), rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     "options, message",
     [

@@ -1,7 +1,7 @@
 """Text to batches: batch number n is a pure function of (seed, n)."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -13,9 +13,35 @@ from seqjax.data.packing import packed
 from seqjax.data.streams import stream
 from seqjax.data.windows import window
 
+Batch = dict[str, np.ndarray]
 
-class Batches:
-    """Batches by number, as ``grain.MapDataset.source`` wants them. Made by :func:`batches`.
+
+class Numbered:
+    """Batches by number, as ``grain.MapDataset.source`` wants them.
+
+    Attributes:
+        steps_per_epoch: batches in which everything comes once.
+        tokens_per_epoch: targets that count in an epoch.
+    """
+
+    def __init__(self, read: Callable[[int, int], Batch], steps: int, tokens: int, train: bool):
+        self._read, self._train = read, train
+        self.steps_per_epoch = steps
+        self.tokens_per_epoch = tokens
+
+    def __len__(self) -> int:
+        """Batches in all: one epoch, or for training as many as anyone asks for."""
+        return sys.maxsize if self._train else self.steps_per_epoch
+
+    def __getitem__(self, n) -> Batch:
+        """Batch number ``n``, counted over all epochs."""
+        if not 0 <= n < len(self):
+            raise IndexError(f"batches: there is no batch {n}; there are {len(self)}.")
+        return self._read(*divmod(int(n), self.steps_per_epoch))
+
+
+class Batches(Numbered):
+    """Batches of text. Made by :func:`batches`.
 
     Batch n is a dict of arrays (B, T):
 
@@ -32,20 +58,8 @@ class Batches:
     """
 
     def __init__(self, corpus: Corpus, layout: Layout, train: bool):
-        self._corpus, self._layout, self._train = corpus, layout, train
-        self.steps_per_epoch = layout.steps
+        super().__init__(lambda epoch, n: fill(corpus, layout.place(epoch, n)), layout.steps, corpus.steps, train)
         self.lengths = layout.lengths
-        self.tokens_per_epoch = corpus.steps
-
-    def __len__(self) -> int:
-        """Batches in all: one epoch, or for training as many as anyone asks for."""
-        return sys.maxsize if self._train else self.steps_per_epoch
-
-    def __getitem__(self, n):
-        """Batch number ``n``, counted over all epochs."""
-        if not 0 <= n < len(self):
-            raise IndexError(f"batches: there is no batch {n}; there are {len(self)}.")
-        return fill(self._corpus, self._layout.place(*divmod(int(n), self.steps_per_epoch)))
 
 
 def batches(

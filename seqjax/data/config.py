@@ -2,13 +2,26 @@
 
 import dataclasses
 import math
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 from seqjax.checks import InputError, check_choice
 
 Documents = Literal["file", "paragraph", "line"]
 Kind = Literal["char", "byte", "word", "bpe", "wordpiece", "unigram"]
 LayoutName = Literal["stream", "packed", "bucketed", "window"]
+
+
+class Symbols(Protocol):
+    """The part of a configuration that says what counts as one symbol."""
+
+    @property
+    def tokenizer(self) -> Kind: ...
+
+    @property
+    def vocabulary(self) -> int: ...
+
+    @property
+    def min_count(self) -> int: ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,7 +56,7 @@ class DataConfig:
         check_choice("data", "documents", self.documents, get_args(Documents))
         check_choice("data", "tokenizer", self.tokenizer, get_args(Kind))
         check_choice("data", "batches", self.batches, get_args(LayoutName))
-        self._check_split()
+        check_split(self.split)
         for name, least in (("vocabulary", 2), ("min_count", 1), ("length", 1)):
             value = getattr(self, name)
             if value < least:
@@ -53,15 +66,16 @@ class DataConfig:
                 "data: validation or test files are given, but no training text. Try --data.path FILE beside them."
             )
 
-    def _check_split(self) -> None:
-        fractions = self.split
-        good = len(fractions) == 3 and all(math.isfinite(f) and f >= 0 for f in fractions)
-        if not good or abs(sum(fractions) - 1) > 1e-6:
-            raise InputError(
-                f"data: `split` should be three fractions that sum to 1, but it is {tuple(fractions)}. Try 0.8 0.1 0.1."
-            )
-        if min(fractions) == 0:
-            raise InputError(
-                f"data: `split` {tuple(fractions)} leaves a split empty. Give every split some text, "
-                f"or give files of their own: --data.valid-path, --data.test-path."
-            )
+
+def check_split(fractions: tuple[float, float, float]) -> None:
+    """Refuse fractions that are not three, do not sum to 1, or leave a split empty."""
+    good = len(fractions) == 3 and all(math.isfinite(f) and f >= 0 for f in fractions)
+    if not good or abs(sum(fractions) - 1) > 1e-6:
+        raise InputError(
+            f"data: `split` should be three fractions that sum to 1, but it is {tuple(fractions)}. Try 0.8 0.1 0.1."
+        )
+    if min(fractions) == 0:
+        raise InputError(
+            f"data: `split` {tuple(fractions)} leaves a split empty. Give every split some text, "
+            f"or give files of their own: --data.valid-path, --data.test-path."
+        )

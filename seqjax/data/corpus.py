@@ -72,12 +72,13 @@ class Layout(NamedTuple):
     place: Callable[[int, int], Places]
 
 
-def join(documents: Sequence[np.ndarray], vocabulary: int | None = None) -> Corpus:
+def join(documents: Sequence[np.ndarray], vocabulary: int | None = None, name: str = "documents") -> Corpus:
     """Put encoded documents behind one another.
 
     Args:
         documents: ids (T,) each, without boundaries.
         vocabulary: V; ids from it on are refused.
+        name: what a refusal calls them.
 
     Raises:
         InputError: no documents; ids that are no integers, 0 (the boundary) or less, or V or more.
@@ -88,16 +89,16 @@ def join(documents: Sequence[np.ndarray], vocabulary: int | None = None) -> Corp
         ([0, 5, 6, 0, 7, 0], [0, 3, 5], 5)
     """
     if not documents:
-        raise InputError("batches: `documents` should hold at least one document, but it is empty.")
+        raise InputError(f"batches: `{name}` should hold at least one document, but it is empty.")
     lengths = np.array([len(document) for document in documents], np.int64)
     starts = np.concatenate([[0], np.cumsum(lengths + 1)])
     row = np.zeros(starts[-1] + 1, np.int32)
     for document, start in zip(documents, starts, strict=False):
         document = np.asarray(document)
         if document.size:
-            check_ids("batches", "documents", document, np.iinfo(np.int32).max if vocabulary is None else vocabulary)
+            check_ids("batches", name, document, np.iinfo(np.int32).max if vocabulary is None else vocabulary)
             if not document.all():
-                raise InputError("batches: `documents` should hold ids from 1; 0 is the boundary, which is added here.")
+                raise InputError(f"batches: `{name}` should hold ids from 1; 0 is the boundary, which is added here.")
             row[start + 1 : start + 1 + len(document)] = document
     return Corpus(row, starts)
 

@@ -3,16 +3,16 @@
 from typing import Any
 
 from seqjax.checks import InputError
-from seqjax.data.batches import Batches
+from seqjax.data.batches import Numbered
 
 AHEAD = 4  # batches prepared before they are wanted
 
 
-def iterate(dataset: Batches, *, start_state: dict[str, Any] | None = None):
+def iterate(dataset: Numbered, *, start_state: dict[str, Any] | None = None):
     """Go through ``dataset`` with one thread that prepares batches ahead.
 
     Args:
-        dataset: what :func:`seqjax.data.batches` gives.
+        dataset: what :func:`seqjax.data.batches` or :func:`seqjax.data.pair_batches` gives.
         start_state: what ``get_state`` gave: the next batch is the one that would have come.
 
     Returns:

@@ -45,15 +45,22 @@ def read_documents(paths: Sequence[str], config: DataConfig) -> list[str]:
     Raises:
         InputError: missing, empty, unreadable or binary files, folders without text, bytes that are not text.
     """
-    check_encoding(config.encoding)
-    if not paths:
-        whole: Iterator[str] = iter(embedded_documents())
-    else:
-        whole = (text for path in paths for text in _read_path(pathlib.Path(path).expanduser(), config.encoding))
+    whole = (text for _, text in read_files(paths, config.encoding)) if paths else iter(embedded_documents())
     documents = [document for text in whole for document in divide(text, config.documents)]
     if not documents:
         raise InputError(f"data: {', '.join(map(str, paths))} holds nothing but empty lines.")
     return documents
+
+
+def read_files(paths: Sequence[str], encoding: str) -> Iterator[tuple[pathlib.Path, str]]:
+    """Each file's path and its text, whole, one file at a time, in the order of :func:`read_documents`.
+
+    Raises:
+        InputError: missing, empty, unreadable or binary files, folders without text, bytes that are not text.
+    """
+    check_encoding(encoding)
+    for path in paths:
+        yield from _read_path(pathlib.Path(path).expanduser(), encoding)
 
 
 def divide(text: str, documents: str) -> list[str]:
@@ -83,7 +90,7 @@ def check_encoding(encoding: str) -> None:
         raise InputError(f"data: `encoding` {encoding!r} is unknown. {nearest(encoding, _ENCODINGS)}") from None
 
 
-def _read_path(path: pathlib.Path, encoding: str) -> Iterator[str]:
+def _read_path(path: pathlib.Path, encoding: str) -> Iterator[tuple[pathlib.Path, str]]:
     mode = _mode(path)
     if stat.S_ISDIR(mode):
         yield from _read_folder(path, encoding)
@@ -93,18 +100,18 @@ def _read_path(path: pathlib.Path, encoding: str) -> Iterator[str]:
             raise InputError(f"data: {path} is empty.")
         if _is_binary(data, encoding):
             raise InputError(f"data: {path} is binary: byte {data.index(0)} is NUL.{_wide_hint(data)}")
-        yield _decode(path, data, encoding)
+        yield path, _decode(path, data, encoding)
     else:
         raise InputError(f"data: {path} is neither a file nor a folder.")
 
 
-def _read_folder(folder: pathlib.Path, encoding: str) -> Iterator[str]:
+def _read_folder(folder: pathlib.Path, encoding: str) -> Iterator[tuple[pathlib.Path, str]]:
     texts = 0
     for file in _files_below(folder):
         data = _read_bytes(file)
         if data and not _is_binary(data, encoding):
             texts += 1
-            yield _decode(file, data, encoding)
+            yield file, _decode(file, data, encoding)
     if not texts:
         raise InputError(
             f"data: the folder {folder} holds no text files (hidden, empty and binary files do not count)."

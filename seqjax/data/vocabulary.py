@@ -11,7 +11,7 @@ import tokenizers
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
 from seqjax.checks import InputError
-from seqjax.data.config import DataConfig
+from seqjax.data.config import Symbols
 from seqjax.data.tokenizer import (
     CONTINUES,
     DOCUMENT,
@@ -31,7 +31,7 @@ _BYTE_WORDS = rf"{_LINE_END}| ?[\p{{L}}\p{{M}}]+| ?\p{{N}}+| ?[^\s\p{{L}}\p{{M}}
 _SPACED_WORDS = rf"{_LINE_END}|{SPACE}?\w+|{SPACE}?[^\w\s{SPACE}]|{SPACE}{{1,16}}(?={SPACE})|{SPACE}|\s"
 
 
-def train_tokenizer(config: DataConfig, documents: Sequence[str]) -> Tokenizer:
+def train_tokenizer(config: Symbols, documents: Sequence[str]) -> Tokenizer:
     """Learn the symbols of ``documents``, which should be the training split and nothing else.
 
     Args:
@@ -42,6 +42,7 @@ def train_tokenizer(config: DataConfig, documents: Sequence[str]) -> Tokenizer:
         InputError: one symbol only, or more needed than ``vocabulary`` allows.
 
     Example:
+        >>> from seqjax.data import DataConfig
         >>> tokenizer = train_tokenizer(DataConfig(tokenizer="word"), ["The cat sat on the mat."])
         >>> tokenizer.decode(tokenizer.encode("the cat, sat."))
         'the cat <unk> sat.'
@@ -73,7 +74,7 @@ def _check_varied(documents: Sequence[str]) -> None:
     )
 
 
-def _too_small(config: DataConfig, least: str) -> InputError:
+def _too_small(config: Symbols, least: str) -> InputError:
     return InputError(
         f"tokenizer: `vocabulary` {config.vocabulary} is too small for {config.tokenizer}: "
         f"this text alone needs {least}. "
@@ -81,7 +82,7 @@ def _too_small(config: DataConfig, least: str) -> InputError:
     )
 
 
-def _train_char(config: DataConfig, documents: Sequence[str]) -> tokenizers.Tokenizer:
+def _train_char(config: Symbols, documents: Sequence[str]) -> tokenizers.Tokenizer:
     counts = np.zeros(0x110000, np.int64)
     for text in documents:
         for chunk in chunks(text):
@@ -95,7 +96,7 @@ def _train_char(config: DataConfig, documents: Sequence[str]) -> tokenizers.Toke
     return library
 
 
-def _train_byte(config: DataConfig, documents: Sequence[str]) -> tokenizers.Tokenizer:
+def _train_byte(config: Symbols, documents: Sequence[str]) -> tokenizers.Tokenizer:
     vocabulary = {symbol: index for index, symbol in enumerate([DOCUMENT, *byte_characters()])}
     library = tokenizers.Tokenizer(models.BPE(vocabulary, []))
     library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -103,7 +104,7 @@ def _train_byte(config: DataConfig, documents: Sequence[str]) -> tokenizers.Toke
     return library
 
 
-def _train_word(config: DataConfig, documents: Sequence[str]) -> tokenizers.Tokenizer:
+def _train_word(config: Symbols, documents: Sequence[str]) -> tokenizers.Tokenizer:
     library = tokenizers.Tokenizer(models.WordLevel(unk_token=UNKNOWN))
     blanks = pre_tokenizers.Split(Regex(_BLANKS), "removed")
     library.pre_tokenizer = pre_tokenizers.Sequence([blanks, pre_tokenizers.Split(Regex(_WORDS), "isolated")])
@@ -116,7 +117,7 @@ def _train_word(config: DataConfig, documents: Sequence[str]) -> tokenizers.Toke
     return _fit(library, trainer, documents)
 
 
-def _train_bpe(config: DataConfig, documents: Sequence[str]) -> tokenizers.Tokenizer:
+def _train_bpe(config: Symbols, documents: Sequence[str]) -> tokenizers.Tokenizer:
     if config.vocabulary < 258:
         raise _too_small(config, "258 (the bytes, the boundary and one merge)")
     library = tokenizers.Tokenizer(models.BPE())
@@ -132,7 +133,7 @@ def _train_bpe(config: DataConfig, documents: Sequence[str]) -> tokenizers.Token
     return _fit(library, trainer, documents)
 
 
-def _train_wordpiece(config: DataConfig, documents: Sequence[str]) -> tokenizers.Tokenizer:
+def _train_wordpiece(config: Symbols, documents: Sequence[str]) -> tokenizers.Tokenizer:
     """The alphabet of continuations is given in order: the library's own order changes from run to run."""
     characters: set[str] = set()
     for text in documents:
@@ -152,7 +153,7 @@ def _train_wordpiece(config: DataConfig, documents: Sequence[str]) -> tokenizers
     return _fit(library, trainer, documents)
 
 
-def _train_unigram(config: DataConfig, documents: Sequence[str]) -> tokenizers.Tokenizer:
+def _train_unigram(config: Symbols, documents: Sequence[str]) -> tokenizers.Tokenizer:
     library = _spaced(models.Unigram())
     library.decoder = decoders.Sequence([decoders.Replace(SPACE, " "), decoders.Fuse()])
     trainer = trainers.UnigramTrainer(
@@ -206,7 +207,7 @@ def _in_order(learned: list[tuple[str, float]]) -> list[tuple[str, float]]:
     return sorted(scores.items(), key=lambda entry: (-entry[1], entry[0]))
 
 
-_TRAINERS: dict[str, Callable[[DataConfig, Sequence[str]], tokenizers.Tokenizer]] = {
+_TRAINERS: dict[str, Callable[[Symbols, Sequence[str]], tokenizers.Tokenizer]] = {
     "char": _train_char,
     "byte": _train_byte,
     "word": _train_word,

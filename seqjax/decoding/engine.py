@@ -1,11 +1,9 @@
 """The engine: an autoregressive model is two pure functions, and making a sequence is a loop over the second.
 
-B batch, V vocabulary. Recurrent models keep their state in ``state``, attention models a key/value cache of
-fixed size; the engine does not look inside.
+B batch, M tokens at most, V vocabulary.
 """
 
 import functools
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -15,25 +13,13 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from seqjax.checks import InputError, check_ids, check_mask, check_shape
+from seqjax.decoding.decodable import Decodable, advance, check_model, open_model
+from seqjax.decoding.highest import first_highest
+from seqjax.decoding.limits import NO_LIMITS, Limits, Prefix, check_limits, forbid, read_prefix
 from seqjax.ops.dropout import check_keys, fold
 from seqjax.ops.sampling import Sampling, sample
 
 OWN_DISTRIBUTION = Sampling()
-
-
-class Decodable(NamedTuple):
-    """A model to the engine. Make it once and keep it: another pair of functions is compiled anew.
-
-    Attributes:
-        start: ``(params, inputs) -> (memory, state)``. ``inputs`` is whatever the model wants (a prompt and
-            its mask, a picture, None). ``memory`` stays as it is (encoder outputs); ``state`` is carried on,
-            and every leaf of it leads with the row axis, (B, ...).
-        advance: ``(params, memory, state, last) -> (state, logits)``: read one token of every row, ``last`` (B,)
-            int32, and give the logits (B, V) of the next. The state keeps its shapes and types.
-    """
-
-    start: Callable[[Any, Any], tuple[Any, Any]]
-    advance: Callable[[Any, Any, Any, Array], tuple[Any, Array]]
 
 
 class Generated(NamedTuple):
@@ -44,12 +30,30 @@ class Generated(NamedTuple):
     log_probabilities: Array  # (B,) float32, nats: of those tokens, under the model's own distribution
 
 
+class Given(NamedTuple):
+    """What stays as it is while tokens are made."""
+
+    weights: Any  # what the model prepared
+    memory: Any  # what it made of the inputs, leaves (B, ...)
+    keys: Array | None  # (B,) typed keys
+    prefix: Prefix | None
+
+
+class Rules(NamedTuple):
+    """How tokens are chosen; each is compiled for itself."""
+
+    sampling: Sampling = OWN_DISTRIBUTION
+    end: int | None = None
+    limits: Limits = NO_LIMITS
+
+
 class Progress(NamedTuple):
     """How far the rows are: what one step hands to the next."""
 
     position: Array  # () int32, steps made
     state: Any  # the model's own, leaves (B, ...)
     last: Array  # (B,) int32, the token to read next
+    made: Array | None  # (B, M) int32, the tokens so far; None where no limit asks for them
     seen: Array | None  # (B, V) boolean; None where no penalty asks for it
     ended: Array  # (B,) boolean
     lengths: Array  # (B,) int32
@@ -67,16 +71,18 @@ def generate(
     sampling: Sampling = OWN_DISTRIBUTION,
     end: int | None = None,
     seen: ArrayLike | None = None,
+    limits: Limits = NO_LIMITS,
+    prefix: tuple[ArrayLike, ArrayLike] | None = None,
 ) -> Generated:
     """Make up to ``max_tokens`` tokens for every row, in one compiled loop that stops when all rows have ended.
 
     A row's tokens depend on its own inputs and its own key alone, so a row alone and a row among others
     give the same. Compiled once for the shapes of ``params``, ``inputs`` and ``last``, and the values of ``model``,
-    ``max_tokens``, ``sampling`` and ``end``; for prompts of many lengths see
+    ``max_tokens``, ``sampling``, ``end`` and ``limits``; for prompts of many lengths see
     :func:`seqjax.decoding.pad_prompts`.
 
     Args:
-        model: the two functions.
+        model: the functions.
         params: the model's parameters.
         inputs: what ``model.start`` takes, rows first.
         last: (B,) integer ids in [0, V): the last token of each prompt, read by the first ``advance``.
@@ -86,9 +92,12 @@ def generate(
         end: the id that ends a row; it is part of what is made. None: rows never end.
         seen: (B, V) boolean, tokens the repetition penalty counts as seen before the first step, next to
             ``last``; see :func:`seqjax.ops.sampling.seen_tokens`.
+        limits: what may not be generated; penalty, temperature and filters see what it leaves.
+        prefix: ``(tokens (B, P), mask (B, P))``, padded on the right: what each row must begin with. These are
+            generated tokens like any others; the rest of a prefix after an end is not read.
 
     Returns:
-        :class:`Generated`. Temperature and filters do not enter the log-probabilities.
+        :class:`Generated`. Temperature, filters and limits do not enter the log-probabilities.
 
     Raises:
         InputError: an id, a shape or a type does not fit, or the model breaks its contract.
@@ -104,101 +113,69 @@ def generate(
         >>> made.tokens.tolist(), made.lengths.tolist()
         ([[1, 2, 3, 4], [3, 4, 4, 4]], [4, 2])
     """
-    memory, progress = begin("generate", model, params, inputs, last, keys, max_tokens, sampling, end, seen)
+    rules = Rules(sampling, end, limits)
+    given, progress = begin("generate", model, params, inputs, last, keys, max_tokens, rules, seen, prefix)
     limit = jnp.int32(max_tokens)
-    done, tokens = run_block(model, params, memory, keys, progress, limit, size=max_tokens, sampling=sampling, end=end)
+    done, tokens = run_block(model, given, progress, limit, size=max_tokens, rules=rules)
     return Generated(tokens, done.lengths, done.log_probabilities)
 
 
 def begin(
-    where: str, model: Decodable, params, inputs, last, keys, max_tokens: int, sampling: Sampling, end, seen
-) -> tuple[Any, Progress]:
-    """Check everything that can be checked, run ``model.start``, and return the memory and the first progress."""
-    if max_tokens < 1:
-        raise InputError(f"{where}: `max_tokens` should be at least 1, but it is {max_tokens}.")
+    where: str, model: Decodable, params, inputs, last, keys, max_tokens: int, rules: Rules, seen, prefix
+) -> tuple[Given, Progress]:
+    """Check everything that can be checked, open the model, and return what stays and the first progress."""
+    check_limits(where, max_tokens, rules.limits)
+    rows = check_last(where, last)
+    if keys is not None:
+        check_keys(where, keys, (rows,))
+    elif not rules.sampling.greedy:
+        raise InputError(f"{where}: `keys` should be one key per row, ({rows},), but it is None. Try `greedy=True`.")
+    weights, memory, state = open_model(model, params, inputs)
+    size = check_model(where, model, weights, memory, state, rows)
+    check_vocabulary(where, last, rules.end, size)
+    if seen is not None:
+        check_mask(where, "seen", seen, "(B, V)", (rows, size))
+    forced = read_prefix(where, prefix, rows, size, max_tokens)
+    seen = None if seen is None else jnp.asarray(seen)
+    penalized = size if rules.sampling.repetition_penalty != 1 else None
+    remembered = max_tokens if rules.limits.no_repeat_ngram else None
+    progress = _first_progress(state, jnp.asarray(last, jnp.int32), seen, penalized, remembered)
+    return Given(weights, memory, keys, forced), progress
+
+
+def check_last(where: str, last) -> int:
+    """Refuse last tokens that are not one id a row; return B."""
     check_shape(where, "last", last, "(B,)", (None,), "One prompt is a batch of one row.")
     if not isinstance(last, jax.core.Tracer):
         check_ids(where, "last", last, np.iinfo(np.int32).max)
-    rows = np.shape(last)[0]
-    if keys is not None:
-        check_keys(where, keys, (rows,))
-    elif not sampling.greedy:
-        raise InputError(f"{where}: `keys` should be one key per row, ({rows},), but it is None. Try `greedy=True`.")
-    tokens = jnp.asarray(last, jnp.int32)
-    memory, state = _start(model, params, inputs)
-    size = check_model(where, model, params, memory, state, tokens)
+    return np.shape(last)[0]
+
+
+def check_vocabulary(where: str, last, end, size: int) -> None:
+    """Refuse last tokens and an end that are not in [0, V)."""
     if not isinstance(last, jax.core.Tracer):
         check_ids(where, "last", last, size)
     if end is not None:
         check_ids(where, "end", np.asarray(end), size)
-    if seen is not None:
-        check_mask(where, "seen", seen, "(B, V)", (rows, size))
-    seen = None if seen is None else jnp.asarray(seen)
-    return memory, _first_progress(state, tokens, seen, size if sampling.repetition_penalty != 1 else None)
 
 
-@functools.partial(jax.jit, static_argnums=3)
-def _first_progress(state, last: Array, seen: Array | None, size: int | None) -> Progress:
-    """Nothing made yet. ``size`` is V where a penalty asks what was seen, else None."""
+@functools.partial(jax.jit, static_argnums=(3, 4))
+def _first_progress(state, last: Array, seen: Array | None, size: int | None, remembered: int | None) -> Progress:
+    """Nothing made yet. ``size`` is V where a penalty asks what was seen, ``remembered`` M where a limit does."""
     rows = jnp.arange(last.shape[0])
     if size is None:
         seen = None
     else:
         seen = jnp.zeros((len(rows), size), bool) if seen is None else seen
         seen = seen.at[rows, last].set(True)
+    made = None if remembered is None else jnp.zeros((len(rows), remembered), jnp.int32)
     zeros = jnp.zeros_like(last)
-    return Progress(jnp.int32(0), state, last, seen, zeros != 0, zeros, zeros.astype(jnp.float32))
+    return Progress(jnp.int32(0), state, last, made, seen, zeros != 0, zeros, zeros.astype(jnp.float32))
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _start(model: Decodable, params, inputs):
-    return model.start(params, inputs)
-
-
-@functools.partial(jax.jit, static_argnums=0, inline=True)
-def _advance(model: Decodable, params, memory, state, last: Array):
-    """Jitted so that one trace serves the check, every block size and every way of sampling."""
-    return model.advance(params, memory, state, last)
-
-
-def check_model(where: str, model: Decodable, params, memory, state, last: Array) -> int:
-    """Refuse a model whose ``advance`` does not fit its ``start``; return V."""
-    after, logits = _advance.eval_shape(model, params, memory, state, last)
-    given, returned = str(jax.tree.structure(state)), str(jax.tree.structure(after))
-    if given != returned:
-        raise InputError(
-            f"{where}: `advance` should return a state like the one it is given, {given}, but it returns {returned}."
-        )
-    rows = last.shape[0]
-    check_shape(where, "logits of advance", logits, "(B, V)", (rows, None))
-    leaves = zip(jax.tree_util.tree_leaves_with_path(state), jax.tree.leaves(after), strict=True)
-    for (path, leaf), new in leaves:
-        name = f"state{jax.tree_util.keystr(path)}"
-        if np.shape(leaf)[:1] != (rows,):
-            raise InputError(
-                f"{where}: `{name}` should lead with the row axis, (B, ...) with B = {rows}, "
-                f"but it is {np.shape(leaf)}."
-            )
-        if (leaf.shape, leaf.dtype) != (new.shape, new.dtype):
-            raise InputError(
-                f"{where}: `{name}` should keep its shape and type, {leaf.dtype} {leaf.shape}, "
-                f"but `advance` makes it {new.dtype} {new.shape}."
-            )
-    return logits.shape[-1]
-
-
-@functools.partial(jax.jit, static_argnames=("model", "size", "sampling", "end"))
+@functools.partial(jax.jit, static_argnames=("model", "size", "rules"))
 def run_block(
-    model: Decodable,
-    params,
-    memory,
-    keys: Array | None,
-    progress: Progress,
-    limit: Array,
-    *,
-    size: int,
-    sampling: Sampling,
-    end: int | None,
+    model: Decodable, given: Given, progress: Progress, limit: Array, *, size: int, rules: Rules
 ) -> tuple[Progress, Array]:
     """Make at most ``size`` tokens a row, and none beyond ``limit`` or when every row has ended.
 
@@ -208,7 +185,7 @@ def run_block(
     """
     first = progress.position
     stop = jnp.minimum(first + size, limit)
-    blank = jnp.full((progress.last.shape[0], size), 0 if end is None else end, jnp.int32)
+    blank = jnp.full((progress.last.shape[0], size), 0 if rules.end is None else rules.end, jnp.int32)
 
     def unfinished(loop):
         progress, _ = loop
@@ -216,30 +193,46 @@ def run_block(
 
     def body(loop):
         progress, tokens = loop
-        after = step(model, params, memory, keys, progress, sampling, end)
-        column = progress.position - first
-        return after, jax.lax.dynamic_update_slice_in_dim(tokens, after.last[:, None], column, axis=1)
+        after = step(model, given, progress, rules)
+        return after, put_column(tokens, after.last, progress.position - first)
 
     return jax.lax.while_loop(unfinished, body, (progress, blank))
 
 
-def step(
-    model: Decodable, params, memory, keys: Array | None, progress: Progress, sampling: Sampling, end: int | None
-) -> Progress:
+def put_column(table: Array, column: Array, place: Array) -> Array:
+    """Write (*B,) into one column of (*B, M)."""
+    return jax.lax.dynamic_update_slice_in_dim(table, column[..., None], place, axis=table.ndim - 1)
+
+
+def log_normalizer(logits: Array) -> Array:
+    """What to subtract from logits (*B, V) to get log-probabilities, (*B,) float32."""
+    return jax.nn.logsumexp(logits.astype(jnp.float32), axis=-1)
+
+
+def _choose(logits: Array, keys: Array | None, sampling: Sampling, seen: Array | None) -> Array:
+    if sampling.greedy and sampling.repetition_penalty == 1:
+        return first_highest(logits)
+    return sample(logits, keys, sampling, seen)
+
+
+def step(model: Decodable, given: Given, progress: Progress, rules: Rules) -> Progress:
     """Make one token of every row that has not ended; the others repeat the end and gain nothing."""
-    state, logits = _advance(model, params, memory, progress.state, progress.last)
+    position, ended, seen = progress.position, progress.ended, progress.seen
+    state, logits = advance(model, given.weights, given.memory, progress.state, progress.last)
     logits = logits.astype(jnp.float32)
-    last = sample(logits, fold(keys, progress.position), sampling, progress.seen)
-    gained = jnp.take_along_axis(jax.nn.log_softmax(logits), last[:, None], axis=-1)[:, 0]
-    ended = progress.ended
-    if end is not None:
-        last = jnp.where(ended, end, last)
-        ended = ended | (last == end)
-    seen = progress.seen
+    allowed = forbid(logits, progress.made, position, rules.limits, rules.end)
+    last = _choose(allowed, fold(given.keys, position), rules.sampling, seen)
+    if given.prefix is not None:
+        last = jnp.where(*given.prefix.at(position), last)
+    gained = jnp.take_along_axis(logits, last[:, None], axis=-1)[:, 0] - log_normalizer(logits)
+    if rules.end is not None:
+        last = jnp.where(ended, rules.end, last)
+        ended = ended | (last == rules.end)
     return Progress(
-        position=progress.position + 1,
+        position=position + 1,
         state=state,
         last=last,
+        made=None if progress.made is None else put_column(progress.made, last, position),
         seen=None if seen is None else seen.at[jnp.arange(last.shape[0]), last].set(True),
         ended=ended,
         lengths=progress.lengths + ~progress.ended,

@@ -8,7 +8,9 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from seqjax.checks import InputError
-from seqjax.decoding.engine import OWN_DISTRIBUTION, Decodable, begin, run_block
+from seqjax.decoding.decodable import Decodable
+from seqjax.decoding.engine import OWN_DISTRIBUTION, Rules, begin, run_block
+from seqjax.decoding.limits import NO_LIMITS, Limits
 from seqjax.ops.sampling import Sampling
 
 
@@ -23,6 +25,8 @@ def stream(
     sampling: Sampling = OWN_DISTRIBUTION,
     end: int | None = None,
     seen: ArrayLike | None = None,
+    limits: Limits = NO_LIMITS,
+    prefix: tuple[ArrayLike, ArrayLike] | None = None,
     block: int = 8,
 ) -> Iterator[np.ndarray]:
     """Like :func:`seqjax.decoding.generate`, token for token, but handed over block by block.
@@ -53,11 +57,12 @@ def stream(
     """
     if block < 1:
         raise InputError(f"stream: `block` should be at least 1 token, but it is {block}.")
-    memory, progress = begin("stream", model, params, inputs, last, keys, max_tokens, sampling, end, seen)
+    rules = Rules(sampling, end, limits)
+    given, progress = begin("stream", model, params, inputs, last, keys, max_tokens, rules, seen, prefix)
     limit = jnp.int32(max_tokens)
 
     def run(progress):
-        return run_block(model, params, memory, keys, progress, limit, size=block, sampling=sampling, end=end)
+        return run_block(model, given, progress, limit, size=block, rules=rules)
 
     def blocks(progress):
         ahead = run(progress)

@@ -1,10 +1,30 @@
 """Flax NNX modules: they own parameters and hold no equations of their own."""
 
+from seqjax.layers.attention import CrossAttention as CrossAttention
+from seqjax.layers.attention import Memory as Memory
+from seqjax.layers.attention import SelfAttention as SelfAttention
+from seqjax.layers.blocks import Block as Block
+from seqjax.layers.blocks import DecoderBlock as DecoderBlock
+from seqjax.layers.blocks import Encoded as Encoded
+from seqjax.layers.blocks import Group as Group
+from seqjax.layers.cache import Cache as Cache
+from seqjax.layers.cache import check_room as check_room
+from seqjax.layers.cache import count_positions as count_positions
+from seqjax.layers.deep import Deep as Deep
+from seqjax.layers.deep import unstacked as unstacked
 from seqjax.layers.embedding import Embedding as Embedding
 from seqjax.layers.embedding import Linear as Linear
+from seqjax.layers.feed_forward import FeedForward as FeedForward
+from seqjax.layers.mixers import MIXERS as MIXERS
+from seqjax.layers.mixers import RecurrentMixer as RecurrentMixer
+from seqjax.layers.mixers import mixer as mixer
+from seqjax.layers.normalization import LayerNorm as LayerNorm
+from seqjax.layers.normalization import RMSNorm as RMSNorm
+from seqjax.layers.normalization import norm as norm
 from seqjax.layers.parameters import Parameters as Parameters
 from seqjax.layers.parameters import functional as functional
 from seqjax.layers.parameters import parameter_table as parameter_table
+from seqjax.layers.projection import Projection as Projection
 from seqjax.layers.recurrent import Bidirectional as Bidirectional
 from seqjax.layers.recurrent import Recurrent as Recurrent
 from seqjax.layers.stack import Stack as Stack

@@ -47,6 +47,46 @@ def token_cross_entropy(logits: Array, targets: ArrayLike, mask: ArrayLike) -> t
     return jnp.sum(jnp.where(mask, nats, 0)), jnp.sum(mask, dtype=jnp.float32)
 
 
+def smoothed_cross_entropy(
+    logits: Array, targets: ArrayLike, mask: ArrayLike, smoothing: float
+) -> tuple[Array, Array]:
+    r"""Cross entropy against targets of which a share ``smoothing`` is spread evenly over all V symbols.
+
+    :math:`\sum (1 - s)(-\log p(\text{target})) + s \cdot \frac{1}{V} \sum_v -\log p(v)`; with ``smoothing`` 0 it
+    is :func:`token_cross_entropy`.
+
+    Args:
+        logits: (*B, T, V).
+        targets: (*B, T), integer ids in [0, V).
+        mask: (*B, T) boolean, True on real tokens.
+        smoothing: probability, in [0, 1).
+
+    Returns:
+        ``(total, count)``, float32 scalars: nats, and tokens.
+
+    Raises:
+        InputError: as :func:`token_cross_entropy`, or ``smoothing`` is outside [0, 1).
+
+    Source:
+        Szegedy et al. (2016), Rethinking the Inception Architecture for Computer Vision, section 7.
+
+    Example:
+        >>> logits, mask = jnp.log(jnp.array([[[0.9, 0.1]]])), jnp.array([[True]])
+        >>> total, _ = smoothed_cross_entropy(logits, jnp.array([[0]]), mask, 0.2)
+        >>> wanted = -(0.9 * jnp.log(0.9) + 0.1 * jnp.log(0.1))     # of the target 1 - 0.2 + 0.2 / 2
+        >>> bool(jnp.isclose(total, wanted))
+        True
+    """
+    if not 0 <= smoothing < 1:
+        raise InputError(f"smoothed_cross_entropy: `smoothing` should lie in [0, 1), but it is {smoothing}. Try 0.1.")
+    total, count = token_cross_entropy(logits, targets, mask)
+    if smoothing == 0:
+        return total, count
+    logits = jnp.where(jnp.expand_dims(mask, -1), logits, 0).astype(jnp.float32)
+    spread = jax.nn.logsumexp(logits, axis=-1) - logits.mean(axis=-1)
+    return (1 - smoothing) * total + smoothing * jnp.sum(jnp.where(mask, spread, 0)), count
+
+
 def check_tokens(where: str, logits, targets, mask) -> Array:
     """Refuse arguments that do not fit together; return ``targets`` with zeros where ``mask`` is False."""
     if np.ndim(logits) < 2 or not jnp.issubdtype(logits.dtype, jnp.floating):

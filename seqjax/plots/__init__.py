@@ -32,3 +32,13 @@ def quiet_axes(axes) -> None:
     axes.tick_params(which="both", color="0.6", labelcolor="0.25")
     axes.grid(axis="y", which="both", color="0.92", linewidth=0.8)
     axes.set_axisbelow(True)
+
+
+from seqjax.plots.alignment import alignment as alignment  # noqa: E402
+from seqjax.plots.alignment import heads as heads  # noqa: E402
+from seqjax.plots.alignment import one_by_one as one_by_one  # noqa: E402
+from seqjax.plots.curves import curves as curves  # noqa: E402
+from seqjax.plots.gates import gate_activations as gate_activations  # noqa: E402
+from seqjax.plots.gradients import gradient_norms as gradient_norms  # noqa: E402
+from seqjax.plots.positions import positional_encodings as positional_encodings  # noqa: E402
+from seqjax.plots.search import search_tree as search_tree  # noqa: E402

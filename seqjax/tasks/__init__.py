@@ -2,5 +2,6 @@
 
 from seqjax.tasks.contract import Task as Task
 from seqjax.tasks.lm import LM
+from seqjax.tasks.translate import TRANSLATE
 
-TASKS: dict[str, Task] = {"lm": LM}
+TASKS: dict[str, Task] = {task.name: task for task in (LM, TRANSLATE)}

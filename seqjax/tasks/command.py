@@ -33,8 +33,8 @@ def read_command(arguments: Sequence[str], program: str = "train.py") -> Command
     start = _from_preset(task, preset) if file is None else _from_file(file, task, preset)
     presets = "\n".join(f"  {t.name}: {', '.join(t.presets)}" for t in TASKS.values())
     config = parse_flags(
-        task.config, words, default=start.config, program=f"{program} {task.name} {start.preset}",
-        description=f"{task.config.__doc__}\n\n{program} [TASK] [PRESET] [--config FILE] [--flags]\n{presets}",
+        type(start.config), words, default=start.config, program=f"{program} {task.name} {start.preset}",
+        description=f"{type(start.config).__doc__}\n\n{program} [TASK] [PRESET] [--config FILE] [--flags]\n{presets}",
     )  # fmt: skip
     out = config.out or f"runs/{task.name}-{start.preset}"
     return start._replace(config=dataclasses.replace(config, out=out))
@@ -89,7 +89,7 @@ def _from_file(path: str, task: Task, preset: str | None) -> Command:
         preset = preset or next((name for name in task.presets if name == data.get("preset")), None)
         data = data["config"]
     start = _from_preset(task, preset)
-    config = from_dict(task.config, data, where=path, base=start.config)
+    config = from_dict(type(start.config), data, where=path, base=start.config)
     if config.optimizer.horizon == config.steps:
         config = dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, horizon=None))
     return start._replace(config=dataclasses.replace(config, out=""))

@@ -1,10 +1,19 @@
 """What a task is to the command line: a configuration, presets, a job to train, and uses of a finished run."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from seqjax.checks import InputError, nearest
 from seqjax.training.folder import RunFolder
 from seqjax.training.loop import Job
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataOption:
+    """Which files."""
+
+    path: tuple[str, ...] = ()  # files or folders; default: the run's own test split
 
 
 class Built(NamedTuple):
@@ -20,21 +29,30 @@ class Task(NamedTuple):
     Attributes:
         name: what the command line calls it.
         what: one sentence for ``--help``.
-        config: the dataclass of its configuration.
-        presets: named configurations.
+        presets: named configurations; the type of each is the dataclass that its flags and files are read as.
         default: the preset of the bare command.
         build: ``(config, folder) -> Built``; a tokenizer that is in the folder is kept.
         use: ``(config, folder, read_params) ->`` what the task's own verbs work on.
-        evaluate: ``(config, folder, params, paths) -> {metric: value}``, on the run's test split if no paths.
+        evaluate: ``(config, folder, params, data) -> {metric: value}``; ``data`` is an object of ``evaluated``, and
+            where it names no files, the run's own test split is meant.
         verbs: ``{verb: function of what ``use`` gave and the verb's options}``.
+        evaluated: the dataclass of ``--data.*`` of ``seqjax evaluate``.
+        predicted: the dataclass of the flags of ``seqjax predict``, for tasks that have the verb.
     """
 
     name: str
     what: str
-    config: type
     presets: Mapping[str, Any]
     default: str
     build: Callable[[Any, RunFolder], Built]
     use: Callable[[Any, RunFolder, Any], Any]
-    evaluate: Callable[[Any, RunFolder, Any, tuple[str, ...]], dict[str, float]]
+    evaluate: Callable[[Any, RunFolder, Any, Any], dict[str, float]]
     verbs: Mapping[str, Callable[..., Any]]
+    evaluated: type = DataOption
+    predicted: type | None = None
+
+    def kind(self, preset: str) -> type:
+        """The dataclass of a preset's configuration."""
+        if preset not in self.presets:
+            raise InputError(f"`{preset}` is no preset of {self.name}. {nearest(preset, self.presets)}")
+        return type(self.presets[preset])

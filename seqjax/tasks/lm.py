@@ -10,10 +10,10 @@ import jax
 import numpy as np
 
 from seqjax.data import DataConfig, Tokenizer, batches, iterate, read_documents, read_splits, train_tokenizer
-from seqjax.models import LanguageModelConfig, NextSymbol, whole_past, windowed
+from seqjax.models import GPTConfig, LanguageModelConfig, NextSymbol, gpt, whole_past, windowed
 from seqjax.ops.losses import token_cross_entropy
 from seqjax.ops.metrics import bits_per_unit, perplexity, token_accuracy
-from seqjax.tasks.contract import Built, Task
+from seqjax.tasks.contract import Built, DataOption, Task
 from seqjax.tasks.lm_use import LanguageModel, sample, score_lines, write
 from seqjax.training.configuration import RunConfig
 from seqjax.training.devices import writer_first
@@ -26,23 +26,38 @@ from seqjax.training.step import Objective
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LmConfig(RunConfig):
-    """Train a recurrent language model on text."""
+    """Train a language model on text."""
 
-    model: LanguageModelConfig = LanguageModelConfig()
     data: DataConfig = DataConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     prompt: str = ""  # what the samples while training go on from
     sample_tokens: int = 200  # length of those samples; 0: none
 
 
-CHARACTERS = LmConfig(
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RecurrentLmConfig(LmConfig):
+    """Train a recurrent language model on text."""
+
+    model: LanguageModelConfig = LanguageModelConfig()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GPTLmConfig(LmConfig):
+    """Train a stack of attention blocks, or of blocks of several kinds, on text; it sees `data.length` symbols."""
+
+    model: GPTConfig = GPTConfig()
+
+
+AnyLmConfig = RecurrentLmConfig | GPTLmConfig
+
+CHARACTERS = RecurrentLmConfig(
     steps=1500,
     batch_size=32,
     model=LanguageModelConfig(features=256, dropout=0.1),
     data=DataConfig(length=128),
     optimizer=OptimizerConfig(learning_rate=5e-3, warmup=50),
 )
-WORDS = LmConfig(
+WORDS = RecurrentLmConfig(
     steps=2000,
     batch_size=20,
     model=LanguageModelConfig(features=256, layers=2, dropout=0.4, tied=True),
@@ -52,7 +67,16 @@ WORDS = LmConfig(
 )
 
 
-def with_cell(config: LmConfig, cell: str) -> LmConfig:
+GPT = GPTLmConfig(
+    steps=2000,
+    batch_size=12,
+    model=GPTConfig(features=128, layers=4, heads=4),
+    data=DataConfig(batches="packed", length=64),
+    optimizer=OptimizerConfig(name="adamw", learning_rate=2e-3, warmup=100, options={"b2": 0.99}),
+)
+
+
+def with_cell(config: RecurrentLmConfig, cell: str) -> RecurrentLmConfig:
     """The same configuration around another recurrence."""
     return dataclasses.replace(config, model=dataclasses.replace(config.model, cell=cell))
 
@@ -68,11 +92,26 @@ PRESETS = {
         model=LanguageModelConfig(features=256, dropout=0.3, tied=True),
         data=dataclasses.replace(WORDS.data, batches="window", length=5),
     ),
+    "gpt": GPT,
+    "word-gpt": dataclasses.replace(
+        GPT,
+        model=GPTConfig(features=256, layers=4, heads=4, dropout=0.3),
+        data=dataclasses.replace(WORDS.data, batches="packed", length=64),
+        sample_tokens=60,
+    ),
+    "hybrid": dataclasses.replace(GPT, model=GPTConfig(features=128, layers=4, heads=4, mixer=("gru", "attention"))),
 }
 
 
-def symbols(config: LmConfig, vocabulary: int) -> NextSymbol:
+def kinds(config: AnyLmConfig) -> str:
+    """What the layers are, in a word or two."""
+    return " and ".join(config.model.mixer) if isinstance(config, GPTLmConfig) else config.model.cell
+
+
+def symbols(config: AnyLmConfig, vocabulary: int) -> NextSymbol:
     """The model that a configuration describes, as pure functions."""
+    if isinstance(config, GPTLmConfig):
+        return gpt(config.model, vocabulary, config.data.length)
     if config.data.batches == "window":
         return windowed(config.model, vocabulary, config.data.length)
     return whole_past(config.model, vocabulary, carried=config.data.batches == "stream")
@@ -93,7 +132,7 @@ def objective(model: NextSymbol) -> Objective:
     return Objective(counts, terms, {"cross_entropy": 1.0})
 
 
-def build(config: LmConfig, folder: RunFolder) -> Built:
+def build(config: AnyLmConfig, folder: RunFolder) -> Built:
     """Read the text, train or load the tokenizer, and make the job of training.
 
     Args:
@@ -131,7 +170,7 @@ def build(config: LmConfig, folder: RunFolder) -> Built:
     summary = [
         ("text", " + ".join(f"{sum(map(len, texts)):,}" for texts in splits) + " characters (train + valid + test)"),
         ("symbols", f"{tokenizer.size:,} ({config.data.tokenizer}), {sum(map(len, ids['train'])):,} in train"),
-        ("model", f"{config.model.layers} × {config.model.cell} of {config.model.features}, {numbers:,} parameters"),
+        ("model", f"{config.model.layers} × {kinds(config)} of {config.model.features}, {numbers:,} parameters"),
         ("batch", f"{config.batch_size} rows × {config.data.length} steps on {jax.device_count()} device(s)"),
     ]
     return Built(job, summary)
@@ -164,10 +203,10 @@ def reporter(texts: dict[str, list[str]], ids: dict[str, list[np.ndarray]], toke
     return report
 
 
-def evaluate(config: LmConfig, folder: RunFolder, params, paths: tuple[str, ...]) -> dict[str, float]:
-    """Metrics of ``params`` on the text of ``paths``, or on the run's own test split."""
+def evaluate(config: AnyLmConfig, folder: RunFolder, params, data: DataOption) -> dict[str, float]:
+    """Metrics of ``params`` on the text that ``data`` names, or on the run's own test split."""
     tokenizer = Tokenizer.load(folder.tokenizer)
-    texts = read_documents(paths, config.data) if paths else read_splits(config.data).test
+    texts = read_documents(data.path, config.data) if data.path else read_splits(config.data).test
     ids = tokenizer.encode_documents(texts)
     model = symbols(config, tokenizer.size)
     measured = batches(config.data, ids, rows=config.batch_size, train=False, vocabulary=tokenizer.size)
@@ -175,7 +214,7 @@ def evaluate(config: LmConfig, folder: RunFolder, params, paths: tuple[str, ...]
     return reporter({"test": texts}, {"test": ids}, tokenizer)(totals, "test")
 
 
-def sampler(config: LmConfig, model: NextSymbol, tokenizer: Tokenizer):
+def sampler(config: AnyLmConfig, model: NextSymbol, tokenizer: Tokenizer):
     """``(params, step) -> text``, the same for the same step of the same run."""
 
     def draw(params, step: int) -> str:
@@ -185,7 +224,7 @@ def sampler(config: LmConfig, model: NextSymbol, tokenizer: Tokenizer):
     return draw
 
 
-def use(config: LmConfig, folder: RunFolder, read_params) -> LanguageModel:
+def use(config: AnyLmConfig, folder: RunFolder, read_params) -> LanguageModel:
     """The trained model of a run.
 
     Args:
@@ -201,7 +240,6 @@ def use(config: LmConfig, folder: RunFolder, read_params) -> LanguageModel:
 LM = Task(
     name="lm",
     what="language models: predict every next symbol of a text, and write",
-    config=LmConfig,
     presets=PRESETS,
     default="char-lstm",
     build=build,

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -77,9 +77,8 @@ def finish(outcome: Outcome, command: Command, trainer: Trainer, recorder: Recor
     if recorder.writer:
         shown = {name: value for name, value in row.items() if name not in ("step", "split")}
         recorder.reporter.table(f"test split, best validation at step {step:,}:", [shown])
-        recorder.note(
-            f"try: seqjax generate {folder.path}    seqjax evaluate {folder.path}    seqjax inspect {folder.path}"
-        )
+        verbs = [next(iter(command.task.verbs)), "evaluate", "inspect"]
+        recorder.note("try: " + "    ".join(f"seqjax {verb} {folder.path}" for verb in verbs))
     return 0
 
 
@@ -98,6 +97,8 @@ def draw_curves(folder: RunFolder) -> str:
 def best_params(config: RunConfig, folder: RunFolder, shapes) -> tuple[Any, int]:
     """The parameters with the lowest validation loss, and their step; without a validation, the newest.
 
+    With ``config.average_last``, the mean of the newest checkpoints instead, and the newest step.
+
     Args:
         config: of the run.
         folder: of the run.
@@ -113,6 +114,8 @@ def best_params(config: RunConfig, folder: RunFolder, shapes) -> tuple[Any, int]
             raise InputError(
                 f"{folder.path}: the run has no checkpoint yet. Train it first: seqjax train --out {folder.path}"
             )
+        if config.average_last:
+            return averaged(checkpoints, item, shapes, config.average_last), newest.step
         best = newest.meta["memory"]["best_step"]
         if best in (None, newest.step):
             return newest.items[item], newest.step
@@ -122,6 +125,17 @@ def best_params(config: RunConfig, folder: RunFolder, shapes) -> tuple[Any, int]
             checkpoints.warn(f"WARNING: {error} The newest step, {newest.step}, is used instead of the best.")
             restored = newest
         return restored.items[item], restored.step
+
+
+def averaged(checkpoints: Checkpoints, item: str, shapes, count: int):
+    """The mean of the parameters of the newest ``count`` checkpoints that can be read.
+
+    Source:
+        Vaswani et al. (2017), Attention Is All You Need, section 6.1.
+    """
+    steps = [status.step for status in checkpoints.statuses() if status.ok][-count:]
+    found = [restored for step in steps if (restored := checkpoints.restore({item: shapes}, step=step)) is not None]
+    return jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *(one.items[item] for one in found))
 
 
 class Opened(NamedTuple):
@@ -138,7 +152,15 @@ def open_existing(path: str) -> Opened:
     if identity.task not in TASKS:
         raise InputError(f"{folder.config}: `{identity.task}` is no task. {nearest(identity.task, TASKS)}")
     task = TASKS[identity.task]
-    return Opened(task, from_dict(task.config, identity.config, where=str(folder.config)), folder)
+    return Opened(task, from_dict(task.kind(identity.preset), identity.config, where=str(folder.config)), folder)
+
+
+def task_named_in(words: Sequence[str]) -> Task | None:
+    """The task of the first word that is the folder of a run; None if there is none, which opening it will refuse."""
+    for word in words:
+        with contextlib.suppress(InputError):
+            return TASKS.get(read_run(word)[1].task)
+    return None
 
 
 def trained(run: Opened):

@@ -29,6 +29,7 @@ class RunConfig:
     evaluate_every: int = 250  # steps between validations, each followed by a checkpoint and a sample
     patience: int = 0  # validations without improvement before training stops; 0: never stops early
     keep: int = 2  # newest checkpoints kept, besides the best
+    average_last: int = 0  # newest checkpoints whose mean is tested and used, instead of the best one; 0: the best
     max_skipped: int = 20  # steps in a row without a finite gradient before training gives up
     tensorboard: bool = False  # write event files for TensorBoard too (extra `log`)
     distributed: bool = False  # join the other processes of a cluster
@@ -42,6 +43,11 @@ class RunConfig:
             raise InputError(f"--seed should lie in [0, 2^31), but it is {self.seed}.")
         if not 0 <= self.average < 1:
             raise InputError(f"--average should lie in [0, 1), but it is {self.average}. Try 0.999.")
+        if not 0 <= self.average_last <= self.keep:
+            raise InputError(
+                f"--average-last should lie between 0 and --keep, {self.keep}, but it is {self.average_last}. "
+                f"Try --keep {self.average_last}."
+            )
         if self.patience < 0:
             raise InputError(f"--patience should be at least 0, but it is {self.patience}.")
 

@@ -33,6 +33,10 @@ class RunFolder(NamedTuple):
     def tokenizer(self) -> Path:
         return self.path / "tokenizer.json"
 
+    @property
+    def source_tokenizer(self) -> Path:
+        return self.path / "source_tokenizer.json"
+
 
 class Identity(NamedTuple):
     """What config.json says of a run."""
@@ -100,6 +104,7 @@ def undone_unless_begun(folder: RunFolder) -> Iterator[None]:
             if not folder.metrics.exists():
                 folder.checkpoints.rmdir()  # which fails, and ends this, if there is a checkpoint
                 folder.tokenizer.unlink(missing_ok=True)
+                folder.source_tokenizer.unlink(missing_ok=True)
                 folder.config.unlink(missing_ok=True)
                 folder.path.rmdir()
         raise

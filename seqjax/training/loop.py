@@ -42,6 +42,7 @@ class Job(NamedTuple):
     report: Callable[[Totals, str], dict[str, float]]  # (totals, split) -> metrics, `loss` among them
     sample: Callable[[Any, int], str] | None  # (params, step) -> text to show
     counted: str  # which metric's count is the unit of speed, e.g. tokens
+    examine: Callable[[Any, str], dict[str, float]] | None = None  # (params, split) -> metrics that are no sums
 
 
 @dataclasses.dataclass
@@ -189,6 +190,8 @@ class Trainer:
         before = time.perf_counter()
         params = self._params(state)
         metrics = self.job.report(self.evaluate(params, self.job.validation), "valid")
+        if self.job.examine is not None and recorder.writer:
+            metrics |= self.job.examine(jax.tree.map(np.asarray, params), "valid")
         row: dict[str, Any] = {"step": step, "split": "valid"} | metrics
         memory, loss = self.memory, metrics["loss"]
         if memory.best is None or loss < memory.best:
@@ -209,6 +212,8 @@ class Trainer:
     def test(self, params, step: int, recorder: Recorder) -> dict[str, Any]:
         """The last row of metrics.jsonl: these parameters, of this step, on the test split."""
         row = {"step": step, "split": "test"} | self.job.report(self.evaluate(params, self.job.test), "test")
+        if self.job.examine is not None and recorder.writer:
+            row |= self.job.examine(params, "test")
         recorder.write(row)
         return row
 

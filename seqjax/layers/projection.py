@@ -1,0 +1,30 @@
+"""The linear map of attention and feed-forward layers, with a bias or without."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+
+
+class Projection(nnx.Module):
+    """xs @ kernel, plus a bias unless it is switched off.
+
+    Args:
+        in_features: D.
+        features: H.
+        bias: add a vector (H,), zero at first.
+        rngs: the stream ``params`` initialises the kernel (Glorot & Bengio 2010, uniform).
+
+    Example:
+        >>> Projection(3, 4, bias=False, rngs=nnx.Rngs(0))(jnp.ones((2, 5, 3))).shape
+        (2, 5, 4)
+    """
+
+    def __init__(self, in_features: int, features: int, *, bias: bool = True, rngs: nnx.Rngs):
+        self.kernel = nnx.Param(jax.nn.initializers.glorot_uniform()(rngs.params(), (in_features, features)))
+        self.bias = nnx.Param(jnp.zeros((features,))) if bias else None
+
+    def __call__(self, xs: Array) -> Array:
+        """Map (*B, D) to (*B, H)."""
+        ys = xs @ self.kernel[...]
+        return ys if self.bias is None else ys + self.bias[...]

@@ -1,0 +1,273 @@
+"""Pairs: read one sequence, write another. Task ``translate``; dialogue, spelling and dates are the same task.
+
+A batch is what :mod:`seqjax.data.pair_batches` makes of pairs: ids of both sides, and their masks.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+
+from seqjax.checks import InputError
+from seqjax.data import (
+    EncodedPairs,
+    PairBatches,
+    PairsConfig,
+    PairSplits,
+    Tokenizer,
+    encode_pairs,
+    iterate,
+    pair_batches,
+    read_pair_files,
+    read_pairs,
+    train_pair_tokenizers,
+)
+from seqjax.models import PairModel, Seq2SeqConfig, TransformerConfig, seq2seq, transformer
+from seqjax.ops.losses import smoothed_cross_entropy, token_cross_entropy
+from seqjax.ops.metrics import bits_per_unit, perplexity, token_accuracy
+from seqjax.tasks.contract import Built, Task
+from seqjax.tasks.translate_use import PairsOption, Predict, Translator, examine, predict, score_pairs, show
+from seqjax.training.configuration import RunConfig
+from seqjax.training.devices import writer_first
+from seqjax.training.evaluation import Evaluator, Totals
+from seqjax.training.folder import RunFolder
+from seqjax.training.loop import Job
+from seqjax.training.optimizers import OptimizerConfig
+from seqjax.training.step import Objective
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TranslateConfig(RunConfig):
+    """Train a model that reads one sequence and writes another."""
+
+    data: PairsConfig = PairsConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    label_smoothing: float = 0.0  # share of each target spread over all symbols
+    scheduled_sampling: float = 0.0  # probability of reading the model's own prediction while training
+    examples: int = 200  # validation pairs translated at each validation
+    shown: int = 3  # of them shown; 0: none
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("label_smoothing", "scheduled_sampling"):
+            if not 0 <= getattr(self, name) <= (1 if name == "scheduled_sampling" else 0.999):
+                flag = "--" + name.replace("_", "-")
+                raise InputError(f"{flag} should be a probability below 1, but it is {getattr(self, name)}.")
+        if self.examples < 0 or self.shown < 0:
+            raise InputError(f"--examples and --shown count pairs, but they are {self.examples} and {self.shown}.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RecurrentTranslateConfig(TranslateConfig):
+    """Train a recurrent encoder and decoder on pairs."""
+
+    model: Seq2SeqConfig = Seq2SeqConfig()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TransformerTranslateConfig(TranslateConfig):
+    """Train a Transformer on pairs."""
+
+    model: TransformerConfig = TransformerConfig()
+    longest: tuple[int, int] = (256, 256)  # most symbols of a source and of a target, ends included
+
+    def __post_init__(self):
+        super().__post_init__()
+        if min(self.longest) < 2:
+            raise InputError(f"--longest should hold two lengths of at least 2 symbols, but it is {self.longest}.")
+
+
+def recurrent(model: Seq2SeqConfig, **changes) -> RecurrentTranslateConfig:
+    """A preset around a recurrent model."""
+    shared = RecurrentTranslateConfig(
+        steps=3000, batch_size=64, evaluate_every=500, model=model,
+        optimizer=OptimizerConfig(learning_rate=3e-3, warmup=100),
+    )  # fmt: skip
+    return dataclasses.replace(shared, **changes)
+
+
+PRESETS = {
+    "bahdanau": recurrent(Seq2SeqConfig(cell="gru", features=128, bidirectional=True, attention="additive")),
+    "luong": recurrent(Seq2SeqConfig(cell="lstm", features=128, attention="bilinear", input_feeding=True)),
+    "sutskever": recurrent(Seq2SeqConfig(cell="lstm", features=256, layers=2, attention="none", reverse_source=True)),
+    "cho": recurrent(Seq2SeqConfig(cell="gru", features=256, attention="none", every_step=True)),
+    "transformer": TransformerTranslateConfig(
+        steps=3000, batch_size=64, evaluate_every=500, label_smoothing=0.1,
+        model=TransformerConfig(features=128, layers=2, heads=4, dropout=0.1),
+        optimizer=OptimizerConfig(learning_rate=2e-3, warmup=400, schedule="inverse-sqrt"),
+    ),
+}  # fmt: skip
+
+
+def pair_model(config, source: Tokenizer, target: Tokenizer) -> PairModel:
+    """The model that a configuration describes, as pure functions; the tokenizers say how many symbols there are."""
+    if isinstance(config, RecurrentTranslateConfig):
+        return seq2seq(config.model, source.size, target.size)
+    return transformer(config.model, source.size, target.size, longest=config.longest)
+
+
+def limited(config) -> PairsConfig:
+    """How to read pairs for this model: a Transformer has positions for so many symbols and no more."""
+    if isinstance(config, RecurrentTranslateConfig):
+        return config.data
+    (source, target), data = config.longest, config.data
+    return dataclasses.replace(
+        data, source_length=min(data.source_length or source, source),
+        target_length=min(data.target_length or target - 1, target - 1),
+    )  # fmt: skip
+
+
+def objective(model: PairModel, config: TranslateConfig) -> Objective:
+    """The negative log-likelihood of every symbol of the targets and of their end, in nats."""
+
+    def counts(batch):
+        return {"cross_entropy": batch["mask"].sum()}
+
+    def terms(params, batch, carry, keys, train):
+        logits = model.logits(params, batch, keys, config.scheduled_sampling if train else 0.0)
+        real = logits, batch["targets"], batch["mask"]
+        if not train:
+            return {"cross_entropy": token_cross_entropy(*real)[0]}, carry, {"accuracy": token_accuracy(*real)}
+        if not config.label_smoothing:
+            return {"cross_entropy": token_cross_entropy(*real)[0]}, carry, {}
+        total, _ = smoothed_cross_entropy(*real, config.label_smoothing)
+        return {"cross_entropy": total}, carry, {"nats": token_cross_entropy(*real)}
+
+    return Objective(counts, terms, {"cross_entropy": 1.0})
+
+
+def load_tokenizers(folder: RunFolder) -> tuple[Tokenizer, Tokenizer]:
+    """Of sources and of targets: two files, or one for both."""
+    target = Tokenizer.load(folder.tokenizer)
+    return (Tokenizer.load(folder.source_tokenizer) if folder.source_tokenizer.exists() else target), target
+
+
+def tokenizers_of(config: TranslateConfig, folder: RunFolder, splits: PairSplits) -> tuple[Tokenizer, Tokenizer]:
+    """Those of the run; trained on the training split if there are none yet."""
+
+    def prepare(first: bool) -> tuple[Tokenizer, Tokenizer]:
+        if first and not folder.tokenizer.exists():
+            source, target = train_pair_tokenizers(config.data, splits.train)
+            if not config.data.joint:
+                source.save(folder.source_tokenizer)
+            target.save(folder.tokenizer)
+        return load_tokenizers(folder)
+
+    return writer_first(prepare)
+
+
+def build(config, folder: RunFolder) -> Built:
+    """Read the pairs, train or load the tokenizers, and make the job of training."""
+    data = limited(config)
+    splits = read_pairs(data)
+    source, target = tokenizers_of(config, folder, splits)
+    encoded = {
+        name: encode_pairs(data, getattr(splits, name), source, target, train=name == "train")
+        for name in ("train", "valid", "test")
+    }
+    pairs = {name: found.pairs for name, found in encoded.items()}
+    sides = encoded["train"].sources, encoded["train"].targets
+    train = pair_batches(data, *sides, rows=config.batch_size, seed=config.seed, train=True)
+    valid, test = (whole(config, encoded[name], train.lengths) for name in ("valid", "test"))
+    model = pair_model(config, source, target)
+    translator = Translator(model, source, target, None)
+    job = Job(
+        objective=objective(model, config),
+        init=model.init,
+        carry=lambda rows: None,
+        batches=train,
+        iterate=iterate,
+        validation=valid,
+        test=test,
+        report=reporter(encoded, target),
+        sample=show(translator, pairs["valid"][: config.shown]) if config.shown else None,
+        counted="cross_entropy",
+        examine=examine(translator, pairs, config.examples),
+    )
+    return Built(job, summary(config, splits, encoded, translator))
+
+
+def whole(config, encoded: EncodedPairs, shapes=None) -> PairBatches:
+    """A split once, in the shapes of training where they fit."""
+    sides = encoded.sources, encoded.targets
+    return pair_batches(limited(config), *sides, rows=config.batch_size, train=False, buckets=shapes)
+
+
+def summary(config, splits: PairSplits, encoded: Mapping[str, EncodedPairs], translator: Translator):
+    """What is about to be trained, in a few lines."""
+    shapes = jax.eval_shape(translator.model.init, jax.random.key(0))
+    numbers = int(sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)))
+    train = encoded["train"]
+    sides = " to ".join(
+        f"{np.mean([len(row) for row in side]):.0f} (at most {max(map(len, side))})"
+        for side in (train.sources, train.targets)
+    )
+    rows = [
+        ("pairs", " + ".join(f"{len(found.pairs):,}" for found in encoded.values()) + " (train + valid + test)"),
+        ("symbols", f"{translator.source.size:,} to {translator.target.size:,} ({config.data.tokenizer})"),
+        ("lengths", f"{sides} symbols in train"),
+        ("model", f"{type(config.model).__name__.removesuffix('Config')}, {numbers:,} parameters"),
+        ("batch", f"{config.batch_size} pairs on {jax.device_count()} device(s)"),
+    ]
+    for name, found in encoded.items():
+        counts = splits.dropped[name] | found.dropped | {"truncated": found.truncated}
+        counts |= dict(zip(("unknown symbols in sources", "unknown symbols in targets"), found.unknown, strict=True))
+        if any(counts.values()):
+            rows.append((f"{name} left out", ", ".join(f"{count:,} {why}" for why, count in counts.items() if count)))
+    return rows
+
+
+def reporter(encoded: Mapping[str, EncodedPairs], tokenizer: Tokenizer):
+    """``(totals, split) -> metrics``: nats a symbol of the target, its end included, and said per word too."""
+    words = {}
+    for name, found in encoded.items():
+        symbols = sum(len(row) + 1 for row in found.targets)
+        words[name] = sum(len(pair.target.split()) + 1 for pair in found.pairs) / symbols
+
+    def report(totals: Totals, split: str) -> dict[str, float]:
+        nats, count = totals.get("nats") or totals["cross_entropy"]
+        row = {"loss": nats / count, "perplexity": perplexity(nats, count)}
+        if tokenizer.kind == "char":
+            row["bits_per_char"] = bits_per_unit(nats, count)
+        elif tokenizer.kind != "word":
+            row["word_perplexity"] = perplexity(nats, count * words[split])
+        if "accuracy" in totals:
+            row["accuracy"] = totals["accuracy"][0] / totals["accuracy"][1]
+        return row
+
+    return report
+
+
+def evaluate(config, folder: RunFolder, params, data: PairsOption) -> dict[str, float]:
+    """Metrics of ``params`` on the pairs that ``data`` names, or on the run's own test split."""
+    translator = use(config, folder, lambda shapes: params)
+    how = limited(config)
+    pairs = read_pair_files(data.path, how, data.target_path)[0] if data.path else read_pairs(how).test
+    encoded = encode_pairs(how, pairs, translator.source, translator.target, train=False)
+    totals = Evaluator(objective(translator.model, config), lambda rows: None, config.compute_dtype)(
+        params, whole(config, encoded)
+    )
+    row = reporter({"test": encoded}, translator.target)(totals, "test")
+    return row | examine(translator, {"test": encoded.pairs}, 0)(params, "test")
+
+
+def use(config, folder: RunFolder, read_params) -> Translator:
+    """The trained model of a run."""
+    source, target = load_tokenizers(folder)
+    model = pair_model(config, source, target)
+    return Translator(model, source, target, read_params(jax.eval_shape(model.init, jax.random.key(0))))
+
+
+TRANSLATE = Task(
+    name="translate",
+    what="pairs: read one sequence, write another (dates, languages, turns and answers)",
+    presets=PRESETS,
+    default="bahdanau",
+    build=build,
+    use=use,
+    evaluate=evaluate,
+    verbs={"predict": predict, "score": score_pairs},
+    evaluated=PairsOption,
+    predicted=Predict,
+)

@@ -1,0 +1,239 @@
+"""Use a model of pairs: translate lines, with a beam, n-best lists and pictures of what it looked at; score pairs."""
+
+import dataclasses
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from seqjax.checks import InputError
+from seqjax.data import Pair, Tokenizer
+from seqjax.decoding import Limits, beam_search, generate, pad_prompts
+from seqjax.models import PairModel
+from seqjax.ops.sampling import Sampling
+from seqjax.tasks.lm_use import LineScore
+from seqjax.tasks.text_metrics import bleu_and_chrf, exact_match, has_sacrebleu
+
+BOUNDARY = 0  # the id that begins and ends every target
+GREEDY = Sampling(greedy=True)
+ROWS = 32  # lines translated in one call
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PairsOption:
+    """Which pairs."""
+
+    path: tuple[str, ...] = ()  # two-column files; default: the run's own test split
+    target_path: tuple[str, ...] = ()  # references, line by line, where `path` holds sources only
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Predict:
+    """Translate the lines of standard input with the best checkpoint of a run: one line out for each line in."""
+
+    beam: int = 1  # hypotheses kept at every step; 1: greedy
+    n_best: int = 1  # lines out for each line in, when above 1 as NUMBER TAB LOG-PROBABILITY TAB TEXT
+    length_penalty: float = 0.6  # of a beam: 0 prefers short lines, 1 does not mind long ones
+    min_length: int = 0  # symbols before a line may end
+    no_repeat_ngram: int = 0  # n: no n symbols in a row come twice; 0: they may
+    max_tokens: int = 0  # symbols of a line at most; 0: twice those of the source, and 16
+    truncate: bool = False  # cut sources that are too long for the model, instead of refusing them
+    align: str = ""  # folder for pictures of what the model looked at
+
+    def __post_init__(self):
+        if self.beam < 1:
+            raise InputError(f"predict: --beam should be at least 1 hypothesis, but it is {self.beam}. 1 is greedy.")
+        if not 1 <= self.n_best <= self.beam:
+            raise InputError(
+                f"predict: --n-best should lie between 1 and --beam, {self.beam}, but it is {self.n_best}. "
+                f"Try --beam {max(self.n_best, 1)}."
+            )
+        if self.max_tokens < 0:
+            raise InputError(f"predict: --max-tokens should be at least 1, but it is {self.max_tokens}.")
+
+    @property
+    def limits(self) -> Limits:
+        """What may not be written."""
+        return Limits(min_length=self.min_length, no_repeat_ngram=self.no_repeat_ngram)
+
+
+class Hypothesis(NamedTuple):
+    """One translation of one line."""
+
+    ids: np.ndarray  # (T,), without the end
+    log_probability: float  # nats, of all symbols and the end
+
+
+class Translator(NamedTuple):
+    """A model, its tokenizers and its parameters."""
+
+    model: PairModel
+    source: Tokenizer
+    target: Tokenizer
+    params: Any
+
+    def check_lengths(self, ids: Sequence[np.ndarray], where: str = "line") -> None:
+        """Refuse sources that the model has no positions for."""
+        most = self.model.longest[0] if self.model.longest else None
+        for number, row in enumerate(ids, 1):
+            if most is not None and len(row) > most:
+                raise InputError(
+                    f"{where} {number}: the source holds {len(row)} symbols, but the model has positions for {most}. "
+                    "Split it, or cut it with --truncate."
+                )
+
+    def translate(self, ids: Sequence[np.ndarray], options: Predict) -> Iterator[list[Hypothesis]]:
+        """The best translations of each source, best first; sources of like length are read together."""
+        order = np.argsort([len(row) for row in ids], kind="stable")
+        found: dict[int, list[Hypothesis]] = {}
+        for first in range(0, len(order), ROWS):
+            chosen = order[first : first + ROWS]
+            rows = [ids[i] for i in chosen] + [ids[chosen[0]]] * (ROWS - len(chosen) if len(ids) > ROWS else 0)
+            for place, hypotheses in zip(chosen, self._decode(rows, options), strict=False):
+                found[int(place)] = hypotheses
+        return (found[number] for number in range(len(ids)))
+
+    def _decode(self, rows: Sequence[np.ndarray], options: Predict) -> list[list[Hypothesis]]:
+        source, mask = pad_prompts(rows, self.source.size)
+        most = options.max_tokens or 2 * source.shape[1] + 16
+        most = min(most, self.model.longest[1]) if self.model.longest else most
+        inputs, last = {"source": source, "source_mask": mask}, np.full(len(rows), BOUNDARY, np.int32)
+        how: dict[str, Any] = {"max_tokens": most, "end": BOUNDARY, "limits": options.limits}
+        if options.beam == 1:
+            one = generate(self.model.decodable, self.params, inputs, last, None, sampling=GREEDY, **how)
+            found = [np.asarray(leaf)[:, None] for leaf in (one.tokens, one.lengths, one.log_probabilities)]
+        else:
+            best = beam_search(
+                self.model.decodable, self.params, inputs, last, beam=options.beam, n_best=options.n_best,
+                length_penalty=options.length_penalty, **how,
+            )  # fmt: skip
+            found = [np.asarray(leaf) for leaf in (best.tokens, best.lengths, best.log_probabilities)]
+        tokens, lengths, scores = found
+        return [
+            [_hypothesis(tokens[i, j, : lengths[i, j]], scores[i, j]) for j in range(tokens.shape[1]) if lengths[i, j]]
+            for i in range(len(rows))
+        ]
+
+
+def _hypothesis(tokens: np.ndarray, score) -> Hypothesis:
+    return Hypothesis(tokens[:-1] if len(tokens) and tokens[-1] == BOUNDARY else tokens, float(score))
+
+
+def predict(translator: Translator, lines: list[str], options: Predict) -> Iterator[str]:
+    """What ``seqjax predict`` prints, in order."""
+    ids = [_encode(translator.source, line, f"line {number}") for number, line in enumerate(lines, 1)]
+    if options.truncate and translator.model.longest:
+        most = translator.model.longest[0]
+        cut = sum(len(row) > most for row in ids)
+        ids = [row[:most] for row in ids]
+        if cut:
+            print(f"{cut} of {len(ids)} sources cut to {most} symbols", file=sys.stderr)
+    translator.check_lengths(ids)
+    for number, hypotheses in enumerate(translator.translate(ids, options), 1):
+        texts = [translator.target.decode(one.ids) for one in hypotheses]
+        if options.align:
+            save_alignments(translator, ids[number - 1], hypotheses[0].ids, Path(options.align), number)
+        if options.n_best == 1:
+            yield texts[0] if texts else ""
+            continue
+        for text, one in zip(texts, hypotheses, strict=True):
+            yield f"{number}\t{one.log_probability:.4f}\t{text}"
+
+
+def _encode(tokenizer: Tokenizer, text: str, where: str) -> np.ndarray:
+    try:
+        return tokenizer.encode(text, strict=True)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+def save_alignments(translator: Translator, source: np.ndarray, target: np.ndarray, folder: Path, number: int) -> None:
+    """Draw what every attention of the model looked at, one picture each: FOLDER/0001.png or FOLDER/0001-NAME.png."""
+    from seqjax.plots import alignment
+
+    batch = teacher_forced([source], [target], translator)
+    found = translator.model.align(translator.params, batch)
+    if not found:
+        raise InputError("predict: --align: this model has no attention to draw. Train bahdanau, luong or transformer.")
+    folder.mkdir(parents=True, exist_ok=True)
+    symbols = [*translator.target.pieces(target), "<end>"], translator.source.pieces(source)
+    for name, weights in found.items():
+        figure = alignment(np.asarray(weights)[0, : len(target) + 1, : len(source)], *symbols)
+        own = f"{number:04d}" if len(found) == 1 else f"{number:04d}-{name.replace(' ', '-')}"
+        figure.savefig(folder / f"{own}.png")
+        figure.clear()
+
+
+def teacher_forced(
+    sources: Sequence[np.ndarray], targets: Sequence[np.ndarray], translator: Translator
+) -> dict[str, np.ndarray]:
+    """A batch of pairs, whose targets the model is to read and to predict."""
+    source, source_mask = pad_prompts(sources, translator.source.size)
+    inputs, mask = pad_prompts([np.append(BOUNDARY, row) for row in targets], translator.target.size)
+    after, _ = pad_prompts([np.append(row, BOUNDARY) for row in targets], translator.target.size)
+    return {"source": source, "source_mask": source_mask, "inputs": inputs, "targets": after, "mask": mask}
+
+
+def score_pairs(translator: Translator, lines: list[str]) -> Iterator[LineScore]:
+    """The log-probability of each target given its source; a line is SOURCE TAB TARGET."""
+    pairs = []
+    for number, line in enumerate(lines, 1):
+        columns = line.split("\t")
+        if len(columns) != 2:
+            raise InputError(f"line {number}: should be SOURCE TAB TARGET, but it has {len(columns)} column(s).")
+        sides = zip((translator.source, translator.target), columns, strict=True)
+        pairs.append([_encode(tokenizer, text, f"line {number}") for tokenizer, text in sides])
+    translator.check_lengths([source for source, _ in pairs])
+    scores = jax.jit(_log_probabilities(translator.model))
+    for first in range(0, len(pairs), ROWS):
+        rows = pairs[first : first + ROWS]
+        batch = teacher_forced([a for a, _ in rows], [b for _, b in rows], translator)
+        found = np.asarray(scores(translator.params, batch), np.float64)
+        for total, (_, target) in zip(found, rows, strict=True):
+            yield LineScore(float(total), len(target) + 1, float(np.exp(-total / (len(target) + 1))))
+
+
+def _log_probabilities(model: PairModel):
+    def totals(params, batch):
+        scores = jax.nn.log_softmax(model.logits(params, batch, None, 0.0).astype(jnp.float32))
+        taken = jnp.take_along_axis(scores, batch["targets"][..., None], axis=-1)[..., 0]
+        return jnp.where(batch["mask"], taken, 0).sum(axis=1)
+
+    return totals
+
+
+def show(translator: Translator, pairs: Sequence[Pair]) -> Callable[[Any, int], str]:
+    """``(params, step) -> text``: some pairs, and what the model makes of them."""
+    ids = translator.source.encode_documents([pair.source for pair in pairs])
+
+    def draw(params, step: int) -> str:
+        made = translator._replace(params=params).translate(ids, Predict())
+        texts = [translator.target.decode(one[0].ids) if one else "" for one in made]
+        return "\n".join(
+            f"{pair.source}\n  wanted {pair.target}\n  made   {text}" for pair, text in zip(pairs, texts, strict=True)
+        )
+
+    return draw
+
+
+def examine(translator: Translator, pairs: Mapping[str, Sequence[Pair]], most: int):
+    """``(params, split) -> metrics`` of greedy translations; of validation, only of the first ``most`` pairs."""
+
+    def measure(params, split: str) -> dict[str, float]:
+        chosen = pairs[split][: most if split == "valid" else None]
+        if not chosen:
+            return {}
+        ids = translator.source.encode_documents([pair.source for pair in chosen])
+        made = [
+            translator.target.decode(one[0].ids) if one else ""
+            for one in translator._replace(params=params).translate(ids, Predict())
+        ]
+        references = [pair.target for pair in chosen]
+        row = {"exact_match": exact_match(made, references)}
+        return row | (bleu_and_chrf(made, references) if has_sacrebleu() else {})
+
+    return measure
