@@ -13,10 +13,14 @@ import numpy as np
 from attentive_cell import Attentive, M, Source
 from flax import nnx
 from oracles import recurrences
+from oracles import seq2seq as attentive
 
 from seqjax import cells
 from seqjax.layers import Bidirectional, Recurrent, Stack
 from seqjax.models import GPTConfig, LanguageModelConfig, NextSymbol, gpt, whole_past, windowed
+from seqjax.models.attentive import Source as Encoded
+from seqjax.models.attentive import bahdanau
+from seqjax.models.luong import luong
 
 D, H, S = 3, 4, 5
 B, T = 4, 7
@@ -53,6 +57,13 @@ def source(random, batch_shape, dtype):
     """A memory (*B, S, M) of which the last steps are not real in some rows."""
     real = np.arange(S) < random.integers(2, S + 1, size=(*batch_shape, 1))
     return Source(jnp.asarray(random.normal(size=(*batch_shape, S, M)), dtype), jnp.asarray(real))
+
+
+def encoded(random, batch_shape, dtype):
+    """A source (*B, S, M) and its keys (*B, S, H), of which the first steps are not real in some rows."""
+    real = np.arange(S) >= random.integers(0, S, size=(*batch_shape, 1))
+    values, keys = (jnp.asarray(random.normal(size=(*batch_shape, S, width)), dtype) for width in (M, H))
+    return Encoded(values * real[..., None], keys, jnp.asarray(real))
 
 
 class CellRow(NamedTuple):
@@ -102,6 +113,8 @@ CELLS = [
     CellRow("min-gru", cells.MinGRU, recurrences.min_gru),
     CellRow("min-lstm", cells.MinLSTM, recurrences.min_lstm),
     CellRow("attentive", Attentive, recurrences.attentive, context=source),
+    CellRow("bahdanau", bahdanau(cells.GRU, M, features=H), attentive.bahdanau, context=encoded),
+    CellRow("luong", luong(cells.LSTM, M, "local-p", window=2), attentive.local_p, context=encoded),
 ]
 inverse = cells.lstm_time_aware(decay=cells.inverse_decay)
 VARIANTS = [  # other equations in the same step: held to their oracle, not again to every law

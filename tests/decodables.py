@@ -130,7 +130,9 @@ def logits_after(name: str, row: int) -> dict[tuple[int, ...], np.ndarray]:
     advance = jax.jit(model.advance)
     for length in range(M):
         state, logits = advance(weights, memory, state, jnp.asarray(tokens))
-        found |= {tuple(s[:length].tolist()): np.asarray(x, np.float64) for s, x in zip(sequences, logits, strict=True)}
+        found |= {
+            tuple(s[:length].tolist()): x.astype(np.float64) for s, x in zip(sequences, np.asarray(logits), strict=True)
+        }
         tokens = sequences[:, length]
     return found
 

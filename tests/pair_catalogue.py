@@ -9,7 +9,7 @@ from typing import NamedTuple
 from seqjax.models import PairModel, Seq2SeqConfig, TransformerConfig, seq2seq, transformer
 
 SOURCE, TARGET = 9, 7
-LONGEST = (12, 9)  # room for the padding of the laws
+LONGEST = (12, 11)  # room for the padding of the laws
 
 
 class PairRow(NamedTuple):
@@ -33,9 +33,8 @@ def recurrent(name: str, **shape) -> PairRow:
 
 
 PAIR_MODELS = [
-    encoder_decoder("transformer", place="post"),
+    encoder_decoder("transformer", place="post", positions="learned", joint=True, layers=1),
     encoder_decoder("transformer-rotary", positions="rotary", norm="rms", activation="swiglu", tied=False),
-    encoder_decoder("transformer-learned-joint", positions="learned", joint=True, layers=1),
     recurrent("sutskever", cell="lstm", layers=2, attention="none", reverse_source=True, tied=True, embedding=3),
     recurrent("cho", cell="gru-reset-before", attention="none", every_step=True),
     recurrent("bahdanau", cell="gru", layers=2, attention="additive", bidirectional=True),

@@ -25,7 +25,8 @@ def run(name, rows=ALL_ROWS, *, way=beam_search, max_tokens=M, end=END, **option
     model, params, inputs, last = CASES[name]
     last = jnp.asarray(last[list(rows)])
     options = {"limits": LIMITS[name]} | options
-    return way(model, params, inputs(list(rows)), last, max_tokens=max_tokens, end=end, **options)
+    made = way(model, params, inputs(list(rows)), last, max_tokens=max_tokens, end=end, **options)
+    return jax.tree.map(np.asarray, made)
 
 
 def prefixed(*rows):

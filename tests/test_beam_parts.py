@@ -1,4 +1,4 @@
-"""The two parts of a beam that exist for speed, against plain NumPy: which states move, and which candidates are highest."""
+"""The parts of a beam that exist for speed, against plain NumPy: which states move, which candidates are highest."""
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ def test_only_what_has_to_move_moves():
     parents = jnp.asarray(draw.integers(0, beam, (rows, beam)), jnp.int32)
     alive = jnp.asarray(draw.random((rows, beam)) < 0.8)
     new, sources = (np.asarray(each) for each in jax.jit(settle)(places, parents, alive))
+    places, parents, alive = np.asarray(places), np.asarray(parents), np.asarray(alive)
     assert (np.sort(new, axis=1) == np.arange(beam)).all()
     copies = 0
     for row in range(rows):
@@ -28,15 +29,20 @@ def test_only_what_has_to_move_moves():
 
 def test_moving_in_place_is_gathering():
     rows, beam = 7, 4
-    ranks = jnp.broadcast_to(jnp.arange(beam, dtype=jnp.int32), (rows, beam))
+    ranks = jnp.asarray(np.tile(np.arange(beam, dtype=np.int32), (rows, 1)))
     parents = jnp.asarray(np.random.default_rng(1).integers(0, beam, (rows, beam)), jnp.int32)
-    _, sources = settle(ranks, parents, ranks >= 0)
-    wanted = (sources + beam * jnp.arange(rows)[:, None]).reshape(-1)
-    state = {"a": jnp.arange(28.0), "b": (jnp.arange(56).reshape(28, 2, 1), jnp.arange(28) % 3 == 0)}
-    ways = move(state, sources), _gather(state, wanted), _copy_changed(state, wanted)
-    assert (np.asarray(wanted) != np.arange(28)).sum() > 5
-    for moved in ways:
-        jax.tree.map(lambda new, old: np.testing.assert_array_equal(new, np.asarray(old)[wanted]), moved, state)
+    state = {"a": np.arange(28.0), "b": (np.arange(56).reshape(28, 2, 1), np.arange(28) % 3 == 0)}
+
+    @jax.jit
+    def ways(state, parents):
+        _, sources = settle(ranks, parents, ranks >= 0)
+        wanted = (sources + beam * jnp.arange(rows)[:, None]).reshape(-1)
+        return wanted, (move(state, sources), _gather(state, wanted), _copy_changed(state, wanted))
+
+    wanted, moved = jax.tree.map(np.asarray, ways(state, parents))
+    assert (wanted != np.arange(28)).sum() > 5
+    for each in moved:
+        jax.tree.map(lambda new, old: np.testing.assert_array_equal(new, old[wanted]), each, state)
 
 
 @pytest.mark.parametrize("size, count", [(11, 4), (4096, 1), (5000, 5), (5000, 9), (5000, 5000)])

@@ -27,7 +27,8 @@ forbidden = jax.jit(forbid, static_argnums=(3, 4))
 def run(name="historian", *, way=generate, keys=None, sampling=GREEDY, max_tokens=M, end=END, **options):
     model, params, inputs, last = CASES[name]
     given = model, params, inputs(list(range(ROWS))), jnp.asarray(last), keys
-    return way(*given, max_tokens=max_tokens, sampling=sampling, end=end, **options)
+    made = way(*given, max_tokens=max_tokens, sampling=sampling, end=end, **options)
+    return jax.tree.map(np.asarray, made) if way is generate else made
 
 
 def keys_of(seed):
@@ -57,7 +58,7 @@ def test_an_n_gram_is_of_generated_tokens_and_may_overlap():
     def left(made, n):
         padded = jnp.array([[*made, *([0] * (6 - len(made)))]])
         out = forbidden(jnp.zeros((1, 3)), padded, jnp.int32(len(made)), Limits(no_repeat_ngram=n), None)
-        return np.flatnonzero(np.isfinite(out[0])).tolist()
+        return np.flatnonzero(np.isfinite(np.asarray(out)[0])).tolist()
 
     assert left([], 1) == left([], 2) == [0, 1, 2]
     assert left([1], 1) == [0, 2]
@@ -93,7 +94,7 @@ def test_greedy_under_limits_is_the_slow_one(name):
 def test_samples_keep_to_the_limits_and_their_probabilities():
     limits = Limits(min_length=2, no_repeat_ngram=2)
     seen = set()
-    for seed in range(30):
+    for seed in range(15):
         made = run(keys=keys_of(seed), sampling=WARM, limits=limits)
         for row in range(ROWS):
             tokens, total = tuple(made.tokens[row, : made.lengths[row]].tolist()), 0.0
@@ -151,17 +152,6 @@ def test_scores_of_references_are_those_of_the_model_wherever_the_padding_is(nam
         for place, nats in enumerate(found[row][mask[row]]):
             logits = logits_after(name, row)[tuple(real[:place])]
             np.testing.assert_allclose(nats, logits[real[place]] - np.logaddexp.reduce(logits), rtol=1e-4, atol=1e-6)
-
-
-def test_scores_have_gradients():
-    model, params, inputs, last = CASES["recurrent"]
-    targets, mask = np.array([[1, 2], [2, 0], [0, 9]]), np.array([[True, True], [True, True], [True, False]])
-
-    def loss(params):
-        return score(model, params, inputs([0, 1, 2]), jnp.asarray(last), targets, mask).sum()
-
-    gradients = jax.grad(loss)(params)
-    assert all(np.isfinite(leaf).all() and (leaf != 0).any() for leaf in jax.tree.leaves(gradients))
 
 
 TWO = np.ones((ROWS, 2), int)

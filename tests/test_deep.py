@@ -18,6 +18,7 @@ from seqjax.layers import (
     Deep,
     Encoded,
     FeedForward,
+    Lambda,
     RecurrentMixer,
     SelfAttention,
     check_room,
@@ -27,7 +28,8 @@ from seqjax.layers import (
     norm,
     unstacked,
 )
-from seqjax.ops.dropout import row_keys
+from seqjax.layers.cache import first_slots
+from seqjax.ops.dropout import fold, row_keys
 
 T, L = 6, 3
 SWIFT = {"xla_backend_optimization_level": 0}
@@ -67,9 +69,8 @@ def one_by_one(apply, params, xs, keys, **how):
     """The blocks of a stack called in turn, each on its own slice of the parameters."""
     definition, state = nnx.split(apply(params, 0, method="block"))
     for number in range(L):
-        folded = None if keys is None else jax.vmap(lambda key, n=number: jax.random.fold_in(key, n))(keys)
         nnx.replace_by_pure_dict(state, jax.tree.map(lambda leaf, n=number: leaf[n], params["blocks"]))
-        _, xs = nnx.merge(definition, state)(xs, keys=folded, **how)
+        _, xs = nnx.merge(definition, state)(xs, keys=fold(keys, number), **how)
     return xs
 
 
@@ -86,6 +87,13 @@ def test_a_deep_stack_is_its_blocks_in_turn(kind, dropped):
     scanned, apart, wanted = swiftly(run, params, inputs(), keys, given(kind))
     assert_close((scanned[1], apart), (wanted, scanned))
     assert len(scanned[0]) == L
+
+
+def test_a_group_is_its_blocks_in_turn():
+    group, keys = hybrid(nnx.Rngs(0)), row_keys(jax.random.key(0), jnp.arange(B))
+    _, wanted = group.blocks[0](inputs(), keys=fold(keys, 0))
+    _, wanted = group.blocks[1](wanted, keys=fold(keys, 1))
+    assert_close(group(inputs(), keys=keys)[1], wanted)
 
 
 @pytest.mark.parametrize("kind", ["block", "decoder"])
@@ -217,6 +225,22 @@ def test_a_cache_in_half_precision_stays_so():
     np.testing.assert_allclose(ys, layer(inputs())[1], atol=0.02)
 
 
+def test_a_large_cache_may_be_read_in_part():
+    layer = SelfAttention(D, N, positions="alibi", window=40, kv_heads=1, rngs=nnx.Rngs(0))
+    params, apply = functional(layer)
+    xs = inputs(140)[:2]
+    whole = swiftly(lambda params, xs: apply(params, xs)[1], params, xs)
+    onward = jax.jit(lambda state, xs: apply(params, xs, state=state), compiler_options=SWIFT)
+    state, _ = onward(layer.start(2, 512), xs[:, :62])
+    assert first_slots(512) == [64, 128, 512]
+    for t in [*range(62, 67), None, *range(127, 131)]:
+        if t is None:
+            state, _ = onward(state, xs[:, 67:127])
+        else:
+            state, ys = onward(state, xs[:, t : t + 1])
+            assert_close(ys, whole[:, t : t + 1])
+
+
 def cached(rngs):
     """Attention, and its cache with one free slot."""
     layer = SelfAttention(D, N, rngs=rngs)
@@ -239,6 +263,9 @@ def cached(rngs):
         (lambda r: cached(r)[0](inputs(2), state=cached(r)[1]), "C = 4 slots, but 3 are used, so 1 are free"),
         (lambda r: check_room(cached(r)[1], 2), "capacity of at least 5"),
         (lambda r: cached(r)[0](inputs(1), state=cached(r)[1], reset=jnp.ones((B, 1), bool)), "one document a row"),
+        (lambda r: Lambda(D, N, reach=0, rngs=r), "R = 0"),
+        (lambda r: Lambda(D, 3, reach=4, rngs=r), "multiple of N = 3 heads"),
+        (lambda r: Lambda(D, N, reach=4, causal=False, rngs=r).start(1), "no later step"),
         (lambda r: mixer("lstn", D, N, rngs=r), "Did you mean `lstm`"),
         (lambda r: mixer("gru", D, N, causal=False, rngs=r), "left to right"),
         (lambda r: RecurrentMixer(cells.GRU, D, rngs=r)(inputs()[..., :3]), "RecurrentMixer"),

@@ -38,8 +38,8 @@ def run_in_place(path):
     return namespace
 
 
-def test_all_three_lectures_are_there():
-    assert [path.stem[:2] for path in NOTEBOOKS] == ["01", "02", "03"]
+def test_all_seven_lectures_are_there():
+    assert [path.stem[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05", "06", "07"]
 
 
 @each_notebook

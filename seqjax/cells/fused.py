@@ -141,8 +141,9 @@ def _backward(cell: Cell, reverse: bool, saved: Saved, cotangents):
     def chunk(number, carry):
         future, totals, gradients, dxs = carry
         begin = clock.begin(number)
-        drive, pull = jax.vjp(lambda weights, xs: cell.project(weights, xs), weights, clock.cut(inputs.xs, begin))
-        rooms = jax.tree.map(jnp.zeros_like, jax.tree.leaves(drive))
+        xs = clock.cut(inputs.xs, begin)
+        drive, structure = jax.tree.flatten(jax.eval_shape(cell.project, weights, xs))
+        rooms = [jnp.zeros(leaf.shape, leaf.dtype) for leaf in drive]
         own = [
             None if slot is not None else clock.room(s, clock.length)
             for s, slot in zip(plan.sums, plan.slots, strict=True)
@@ -152,11 +153,11 @@ def _backward(cell: Cell, reverse: bool, saved: Saved, cotangents):
         past, totals, rooms, own, vectors = jax.lax.fori_loop(
             0, clock.length, step, (future, totals, rooms, own, vectors)
         )  # fmt: skip
-        grown, xs = pull(jax.tree.unflatten(jax.tree.structure(drive), rooms))
+        grown, dx = _pull(cell, weights, xs, jax.tree.unflatten(structure, rooms))
         gradients = [a + b for a, b in zip(gradients, jax.tree.leaves(grown), strict=True)]
         for j, (place, slot) in enumerate(zip(plan.matrices, plan.slots, strict=True)):
             gradients[place] += _over_time(vectors[j], own[j] if slot is None else rooms[slot])
-        return past, totals, gradients, clock.paste(dxs, xs, begin)
+        return past, totals, gradients, clock.paste(dxs, dx, begin)
 
     small = {i: leaf for i, leaf in enumerate(leaves) if i not in plan.matrices}
     totals = jax.tree.map(jnp.zeros_like, (initial, small, split_smooth(context)[0]))
@@ -253,7 +254,25 @@ def _replay_backward(kept, delta):
 _replay.defvjp(_replay_forward, _replay_backward)
 
 
+def _pull(cell: Cell, weights, xs, drive):
+    """The cotangents of ``weights`` and ``xs`` from that of the drive; batch and time are one axis to the products."""
+    _, pull = jax.vjp(cell.project, weights, jax.tree.map(lambda leaf: _turned(leaf).T, xs))
+    grown, flat = pull(jax.tree.map(_rows, drive))
+    return grown, jax.tree.map(lambda new, leaf: new.reshape(leaf.shape), flat, xs)
+
+
 def _over_time(vectors: Array, deltas: Array) -> Array:
     """Σ vᵀδ over batch and time: (*B, T, I), (*B, T, J) to (I, J), one product."""
-    vectors, deltas = (leaf.reshape(-1, leaf.shape[-1]) for leaf in (vectors, deltas))
-    return jax.lax.dot_general(vectors, deltas, (((0,), (0,)), ((), ())))
+    return _turned(vectors) @ _rows(deltas)
+
+
+def _rows(leaf: Array) -> Array:
+    """(*B, T, ·) to (B·T, ·)."""
+    return leaf.reshape(-1, leaf.shape[-1])
+
+
+def _turned(leaf: Array) -> Array:
+    """(*B, T, I) to (I, B·T). Written out row by row where XLA on CPU would walk down columns a power of two apart."""
+    turned = _rows(leaf).T
+    slow = turned.shape[0] % 64 == 0 and jax.default_backend() == "cpu"  # such columns share the cache's places
+    return jax.lax.optimization_barrier(turned) if slow else turned

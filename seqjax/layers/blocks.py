@@ -234,7 +234,7 @@ class Group(nnx.Module):
         >>> from seqjax.layers import mixer
         >>> rngs = nnx.Rngs(0)
         >>> group = Group([Block(mixer(name, 8, 2, rngs=rngs), 8, 16, rngs=rngs) for name in ("lstm", "attention")])
-        >>> states, ys = group(jnp.ones((2, 5, 8)), state=group.start(2, 16))
+        >>> states, ys = group(jnp.ones((2, 5, 8)))
         >>> len(states), ys.shape
         (2, (2, 5, 8))
     """

@@ -3,6 +3,7 @@
 B rows, C slots, S slots or steps of a memory, N heads, G key/value heads, K head width, T new steps.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -102,6 +103,7 @@ def append(cache: Cache, keys: Array, values: Array, mask: Array | None) -> Cach
     )
 
 
+@functools.partial(jax.jit, static_argnames="rate")
 def look(
     query: Array,
     keys: Array,
@@ -109,10 +111,13 @@ def look(
     visible: Structured,
     bias: Array | None = None,
     *,
+    used: Array | None = None,
     rate: float = 0.0,
     dropout_keys: Array | None = None,
 ) -> Array:
     r"""What T steps see in a cache or a memory. One step reads it where it lies, in one pass.
+
+    Jitted so that eager calls with known shapes compile nothing.
 
     Args:
         query: (B, T, N, K).
@@ -120,6 +125,7 @@ def look(
         values: (B, G, S, K), finite everywhere.
         visible: where the steps may look.
         bias: (B, N, T, S), added to the scores.
+        used: (B,) slots that hold anything; a step that sees few of many slots reads only those. None: all.
         rate: probability of dropping a weight.
         dropout_keys: (B,) random keys; None: nothing is dropped.
 
@@ -134,15 +140,39 @@ def look(
         >>> look(jnp.ones((1, 1, 2, 2)), cache.keys, cache.values, Structured(keys=cache.real)).tolist()
         [[[[1.0, 1.0], [1.0, 1.0]]]]
     """
-    rows, time, heads, width = query.shape
-    groups, slots = keys.shape[1:3]
-    if time != 1 or dropout_keys is not None:
+    if query.shape[1] != 1 or dropout_keys is not None:
         seen = jnp.swapaxes(keys, 1, 2), jnp.swapaxes(values, 1, 2)
         return attention(query, *seen, mask=visible, bias=bias, rate=rate, keys=dropout_keys)
-    scores = jnp.einsum("bgrk,bgsk->bgrs", query.reshape(rows, groups, heads // groups, width), keys)
-    scores = scores * width**-0.5 if bias is None else scores * width**-0.5 + bias.reshape(scores.shape)
-    mask = visible.expand(1, slots)
-    weights = masked_softmax(scores, None if mask is None else mask[:, None]).astype(values.dtype)
+    mask, sizes = visible.expand(1, keys.shape[2]), first_slots(keys.shape[2])
+    if used is None or len(sizes) == 1:
+        return _one_step(None, query, keys, values, mask, bias)
+    number = jnp.searchsorted(jnp.array(sizes), jnp.max(used, initial=0))
+    branches = [functools.partial(_one_step, size) for size in sizes]
+    return jax.lax.switch(number, branches, query, keys, values, mask, bias)
+
+
+def first_slots(capacity: int) -> list[int]:
+    """How many slots a step may choose to read: all, or of a large cache an eighth or a quarter.
+
+    A part has to be copied, so half would cost as much as all.
+
+    Example:
+        >>> first_slots(1024), first_slots(256)
+        ([128, 256, 1024], [256])
+    """
+    return [capacity // 8, capacity // 4, capacity] if capacity >= 512 else [capacity]
+
+
+def _one_step(size: int | None, query, keys, values, mask, bias) -> Array:
+    """Attention of one step to the first ``size`` slots."""
+    rows, _, heads, width = query.shape
+    groups = keys.shape[1]
+    keys, values = keys[:, :, :size], values[:, :, :size]
+    split, wide = query.reshape(rows, groups, heads // groups, width), jnp.promote_types(query.dtype, jnp.float32)
+    scores = jnp.einsum("bgrk,bgsk->bgrs", split, keys, preferred_element_type=wide) * width**-0.5
+    if bias is not None:
+        scores = scores + bias[..., :size].reshape(scores.shape)
+    weights = masked_softmax(scores, None if mask is None else mask[:, None, :, :size]).astype(values.dtype)
     return jnp.einsum("bgrs,bgsk->bgrk", weights, values).reshape(query.shape)
 
 

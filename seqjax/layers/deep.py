@@ -36,9 +36,9 @@ class Deep(nnx.Module):
     Example:
         >>> from seqjax.layers import Block, SelfAttention
         >>> deep = Deep(lambda rngs: Block(SelfAttention(8, 2, rngs=rngs), 8, 16, rngs=rngs), 3, rngs=nnx.Rngs(0))
-        >>> states, ys = deep(jnp.ones((2, 5, 8)), state=deep.start(2, 16))
-        >>> len(states), ys.shape, deep.blocks.feed_forward.up.kernel.shape
-        (3, (2, 5, 8), (3, 8, 16))
+        >>> _, ys = deep(jnp.ones((2, 5, 8)))
+        >>> ys.shape, deep.blocks.feed_forward.up.kernel.shape
+        ((2, 5, 8), (3, 8, 16))
     """
 
     def __init__(self, make: Callable[[nnx.Rngs], nnx.Module], layers: int, *, remat: bool = False, rngs: nnx.Rngs):

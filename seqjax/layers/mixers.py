@@ -11,6 +11,7 @@ from seqjax import cells
 from seqjax.cells import Cell
 from seqjax.checks import InputError, check_choice
 from seqjax.layers.attention import SelfAttention, check_steps
+from seqjax.layers.lambda_layer import Lambda
 from seqjax.layers.projection import Projection
 from seqjax.layers.recurrent import Recurrent
 
@@ -103,8 +104,6 @@ def mixer(
             kv_heads=kv_heads, positions=positions, causal=causal, window=window, dropout=dropout, bias=bias, rngs=rngs,
         )  # fmt: skip
     if name == "lambda":
-        from seqjax.layers.lambda_layer import Lambda
-
         return Lambda(features, heads, reach=reach, causal=causal, rngs=rngs)
     if not causal:
         raise InputError(f"mixer: {name} reads from left to right, so `causal` should be True. Try 'attention'.")

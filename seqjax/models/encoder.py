@@ -28,7 +28,7 @@ class Encoder(nnx.Module):
         rngs: the stream ``params`` initialises the weights.
 
     Source:
-        Sutskever, Vinyals & Le (2014), Sequence to Sequence Learning with Neural Networks, section 3.3, for ``reverse``.
+        Sutskever, Vinyals & Le (2014), Sequence to Sequence Learning with Neural Networks, 3.3, for ``reverse``.
 
     Example:
         >>> from seqjax import cells

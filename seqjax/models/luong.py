@@ -29,6 +29,7 @@ from seqjax.models.attentive import (
 )
 from seqjax.ops import scores
 from seqjax.ops.attention import masked_softmax, read
+from seqjax.ops.local_attention import local_m, local_p
 
 SCORES = ("dot", "bilinear", "local-m", "local-p")
 
@@ -140,9 +141,7 @@ def look(score: str, window: int, attention, hidden: Array, steps: Array | None,
     found = scores.dot(hidden[..., None, :], source.keys)
     if score in ("dot", "bilinear"):
         return masked_softmax(found, source.mask[..., None, :])
-    from seqjax.ops.local_attention import local_m, local_p
-
     if steps is not None:
         return local_m(found, steps, source.mask, width=window)
     place = jnp.tanh(dot(hidden, attention.place_kernel)) @ attention.place_vector
-    return local_p(found, place, source.mask, width=window)
+    return local_p(found, place[..., None], source.mask, width=window)

@@ -54,7 +54,7 @@ class Attentive(nnx.Module):
 class Remembered(NamedTuple):
     """What a decoder knows of the source at every step; None: it does not use this."""
 
-    source: Source | None  # for attention
+    source: Any  # a Source, to look at
     vector: Array | None  # (B, H), the whole source in one
 
 

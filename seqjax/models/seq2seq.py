@@ -51,7 +51,9 @@ class Seq2SeqConfig:
         leasts = (("features", 1), ("layers", 1), ("embedding", 0), ("attention_features", 0), ("window", 1))
         for name, least in leasts:
             if getattr(self, name) < least:
-                raise InputError(f"Seq2SeqConfig: `{name}` should be at least {least}, but it is {getattr(self, name)}.")
+                raise InputError(
+                    f"Seq2SeqConfig: `{name}` should be at least {least}, but it is {getattr(self, name)}."
+                )
         if not 0 <= self.dropout < 1:
             raise InputError(f"Seq2SeqConfig: `dropout` should lie in [0, 1), but it is {self.dropout}.")
         if self.bidirectional and self.reverse_source:
@@ -163,17 +165,22 @@ def seq2seq(config: Seq2SeqConfig, source_vocabulary: int, target_vocabulary: in
         return apply(params, batch["source"], mask=batch["source_mask"], keys=keys, method="start")
 
     def logits(params, batch, keys, sampled):
-        memory, state = encode(params, batch, fold(keys, 0))
         if isinstance(sampled, int | float) and sampled == 0:
+            memory, state = encode(params, batch, fold(keys, 0))
             how = {"state": state, "mask": batch["mask"], "keys": fold(keys, 1)}
             return apply(params, batch["inputs"], memory, method="read", **how)[1]
+        if keys is None:
+            raise InputError("seq2seq: `sampled` above 0 needs random `keys`, one a row, but they are None.")
+        memory, state = encode(params, batch, fold(keys, 0))
+        dropped, draw = fold(keys, 1), jax.vmap(lambda key: jax.random.uniform(key, batch["mask"].shape[1:]))
+        own = draw(fold(keys, 2)) < sampled
 
-        def read(ids, state, mask, keys):
-            how = {"state": state, "mask": mask[:, None], "keys": keys, "method": "read"}
+        def read(ids, state, mask, number):
+            how = {"state": state, "mask": mask[:, None], "keys": fold(dropped, number), "method": "read"}
             state, found = apply(params, ids[:, None], memory, **how)
             return state, found[:, 0]
 
-        return read_own(read, state, batch["inputs"], batch["mask"], sampled, fold(keys, 1))
+        return read_own(read, state, batch["inputs"], batch["mask"], own)
 
     def align(params, batch):
         memory, state = encode(params, batch)
@@ -198,28 +205,23 @@ def check_unpacked(batch) -> None:
         )
 
 
-def read_own(read, state, ids: Array, mask: Array, sampled, keys: Array | None) -> Array:
-    """Logits (B, T, V) of a decoder that reads, with probability ``sampled``, what it has just found most likely.
+def read_own(read, state, ids: Array, mask: Array, own: Array) -> Array:
+    """Logits (B, T, V) of a decoder that reads here and there what it has just found most likely.
 
     Args:
-        read: ``(ids (B,), state, mask (B,), keys (B,)) -> (state, logits (B, V))``.
+        read: ``(ids (B,), state, mask (B,), number of the step) -> (state, logits (B, V))``.
         state: before the first step.
         ids: (B, T) true symbols; the first real one of a row is always read.
         mask: (B, T), True on real symbols.
-        sampled: a probability.
-        keys: (B,) random keys, one a row.
+        own: (B, T), True where its own is to be read.
     """
-    if keys is None:
-        raise InputError("seq2seq: `sampled` above 0 needs random `keys`, one a row, but they are None.")
 
     def step(carry, now):
         state, likely = carry
-        ids, real, number = now
-        draw, dropped = fold(fold(keys, 0), number), fold(fold(keys, 1), number)
-        own = (jax.vmap(jax.random.uniform)(draw) < sampled) & (likely >= 0)
-        state, logits = read(jnp.where(own, likely, ids), state, real, dropped)
+        number, ids, real, own = now
+        state, logits = read(jnp.where(own & (likely >= 0), likely, ids), state, real, number)
         return (state, jnp.where(real, jnp.argmax(logits, axis=-1).astype(ids.dtype), likely)), logits
 
-    now = (ids.T, mask.T, jnp.arange(ids.shape[1]))
+    now = (jnp.arange(ids.shape[1]), ids.T, mask.T, own.T)
     _, logits = jax.lax.scan(step, (state, jnp.full_like(ids[:, 0], -1)), now)
     return jnp.swapaxes(logits, 0, 1)

@@ -13,7 +13,8 @@ from jax import Array
 from seqjax.checks import InputError
 from seqjax.ops.masks import Structured, hide
 
-PLAIN_BYTES = 2**26  # the most that the weights of one call may take before they are chunked
+CELLS, LEAST = 512 * 512, 128  # queries times keys, and the fewer of both, from where pieces are faster on a CPU
+BYTES = 2**28  # the most that the weights of one call may take elsewhere
 
 
 def choose_attention(
@@ -36,18 +37,22 @@ def choose_attention(
     Example:
         >>> x = jax.ShapeDtypeStruct((8, 64, 4, 32), jnp.float32)
         >>> choose_attention(x, x, x, platform="cpu")
-        ('plain', 'The weights take 0.5 MiB: nothing is gained by computing them in pieces.')
+        ('plain', 'The weights of 64 queries and 64 keys take 0.5 MiB: nothing is gained by computing them in pieces.')
         >>> choose_attention(*[jax.ShapeDtypeStruct((8, 1024, 4, 64), jnp.bfloat16)] * 3, platform="cuda")
         ('library', 'cuDNN has a kernel for bfloat16 and heads of width 64, and does all that is asked.')
     """
-    *batch, T, N, _ = query.shape
-    fits, reason = _cudnn(query, value, mask, bias, rate, platform or _platform())
+    (*batch, T, N, _), S = query.shape, key.shape[-3]
+    platform = platform or _platform()
+    fits, reason = _cudnn(query, value, mask, bias, rate, platform)
     if fits:
         return "library", reason
-    size = 4 * math.prod(batch) * N * T * key.shape[-3]
-    room = f"The weights take {size / 2**20:.1f} MiB"
-    if size > PLAIN_BYTES and T > 1:
-        return "chunked", f"{room}, more than {PLAIN_BYTES // 2**20}: they are computed in pieces."
+    size = 4 * math.prod(batch) * N * T * S
+    room = f"The weights of {T} queries and {S} keys take {size / 2**20:.1f} MiB"
+    many = T * S >= CELLS and min(T, S) >= LEAST if platform == "cpu" else size > BYTES and T > 1
+    if many:
+        return "chunked", f"{room}: computing them in pieces saves memory" + (
+            " and time." if platform == "cpu" else "."
+        )
     return "plain", f"{room}: nothing is gained by computing them in pieces."
 
 

@@ -38,7 +38,7 @@ def chunked_attention(query: Array, key: Array, value: Array, mask, bias: Array 
     if 0 in (*batch, T, S, N, J):
         return jnp.zeros((*batch, T, N, J), value.dtype)
     B = math.prod(batch)
-    sizes = cuts.cut(T, S, 0.0 if keys is None else rate)
+    sizes = cuts.cut(T, S, B * N, 0.0 if keys is None else rate)
     chunks, rows = sizes.chunks[0], sizes.sides[0]
     query = _split(query.reshape(B, T, G, N // G, K), *_axis(sizes, 0)).transpose(0, 1, 3, 4, 2, 5)
     key, value = (_split(x.reshape(B, S, G, -1), *_axis(sizes, 1)).swapaxes(2, 3) for x in (key, value))

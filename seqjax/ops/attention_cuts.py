@@ -4,6 +4,7 @@ B batch, T queries, S keys, N heads, G groups of heads, K features of a key, J o
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,7 +15,8 @@ from jax import Array
 from seqjax.ops.attention_dropout import BLOCK, drop_weights
 from seqjax.ops.masks import Structured, combine
 
-QUERIES, KEYS = 512, 512  # the most in one rectangle
+CELLS = {"cpu": 2**18, "accelerator": 2**24}  # weights in one rectangle, of all heads together
+LEAST, MOST = 128, 1024  # queries, or keys, in a rectangle
 
 
 class Sizes(NamedTuple):
@@ -50,16 +52,28 @@ class Rectangle(NamedTuple):
     keys: Array | None  # (B,) dropout keys
 
 
-def cut(T: int, S: int, rate: float) -> Sizes:
-    """Chunks of about equal sizes; where there are several of keys, each begins where a dropout key begins.
+def cut(T: int, S: int, heads: int, rate: float, platform: str | None = None) -> Sizes:
+    """Chunks of about equal sizes, so small that a rectangle of all heads stays in a CPU's cache.
+
+    Measured on 2 cores at T = S = 512, 4 rows of 6 heads, forward and backward: sides of 128 take half the time of
+    sides of 256 and a third of that of sides of 512; with 4 heads in all the best sides are 256 to 512.
+
+    Args:
+        T: queries.
+        S: keys.
+        heads: of all rows together.
+        rate: probability of dropping a weight: chunks of keys begin where a dropout key begins.
+        platform: None: JAX's default backend.
 
     Example:
-        >>> cut(700, 600, 0.0)
-        Sizes(chunks=(2, 2), sides=(350, 320), size=600, rate=0.0)
+        >>> cut(700, 600, 24, 0.0, "cpu")
+        Sizes(chunks=(6, 5), sides=(117, 128), size=600, rate=0.0)
     """
-    queries, keys = -(-T // QUERIES), -(-S // KEYS)
+    cells = CELLS["cpu" if (platform or jax.default_backend()) == "cpu" else "accelerator"]
+    side = min(max(2 ** (math.isqrt(cells // heads).bit_length() - 1), LEAST), MOST) if cells >= heads else LEAST
+    queries, keys = -(-T // side), -(-S // side)
     columns = S if keys == 1 else -(-S // (keys * BLOCK)) * BLOCK
-    return Sizes((queries, keys), (-(-T // queries), columns), S, rate)
+    return Sizes((queries, -(-S // columns)), (-(-T // queries), columns), S, rate)
 
 
 def rectangle(extras: Extras, sizes: Sizes, i, j) -> Rectangle:

@@ -47,9 +47,7 @@ def token_cross_entropy(logits: Array, targets: ArrayLike, mask: ArrayLike) -> t
     return jnp.sum(jnp.where(mask, nats, 0)), jnp.sum(mask, dtype=jnp.float32)
 
 
-def smoothed_cross_entropy(
-    logits: Array, targets: ArrayLike, mask: ArrayLike, smoothing: float
-) -> tuple[Array, Array]:
+def smoothed_cross_entropy(logits: Array, targets: ArrayLike, mask: ArrayLike, smoothing: float) -> tuple[Array, Array]:
     r"""Cross entropy against targets of which a share ``smoothing`` is spread evenly over all V symbols.
 
     :math:`\sum (1 - s)(-\log p(\text{target})) + s \cdot \frac{1}{V} \sum_v -\log p(v)`; with ``smoothing`` 0 it

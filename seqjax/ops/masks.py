@@ -6,6 +6,7 @@ broadcasts to (*B, T, S), and :class:`Structured`, which says the same in (*B, T
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -114,11 +115,11 @@ class Structured:
 
     causal: bool = False
     window: int | None = None
-    keys: Array | None = None
-    query_positions: Array | None = None
-    key_positions: Array | None = None
-    query_segments: Array | None = None
-    key_segments: Array | None = None
+    keys: Any = None  # an array, here and below, or what a transformation of JAX puts in its place
+    query_positions: Any = None
+    key_positions: Any = None
+    query_segments: Any = None
+    key_segments: Any = None
 
     def __post_init__(self):
         if self.window is not None:

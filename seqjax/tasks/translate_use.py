@@ -156,7 +156,7 @@ def save_alignments(translator: Translator, source: np.ndarray, target: np.ndarr
     from seqjax.plots import alignment
 
     batch = teacher_forced([source], [target], translator)
-    found = translator.model.align(translator.params, batch)
+    found = jax.jit(translator.model.align)(translator.params, batch)
     if not found:
         raise InputError("predict: --align: this model has no attention to draw. Train bahdanau, luong or transformer.")
     folder.mkdir(parents=True, exist_ok=True)
