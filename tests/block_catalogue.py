@@ -71,9 +71,6 @@ BLOCKS = [
     BlockRow("lambda-both-sides", lambda rngs: mixer("lambda", D, N, reach=3, causal=False, rngs=rngs), causal=False),
     mixes("lstm-projected"),
     BlockRow("block-post", lambda rngs: block(rngs, place="post", norm="rms", activation="swiglu"), dropout=True),
-    BlockRow("decoder-pre", decoder, memory=True, dropout=True),
-    BlockRow("decoder-post", lambda rngs: decoder(rngs, place="post"), memory=True),
-    BlockRow("deep", lambda rngs: Deep(block, 2, rngs=rngs)),
     BlockRow("deep-hybrid-remat", lambda rngs: Deep(hybrid, 2, remat=True, rngs=rngs), dropout=True),
-    BlockRow("deep-decoder", lambda rngs: Deep(decoder, 2, rngs=rngs), memory=True),
+    BlockRow("deep-decoder", lambda rngs: Deep(decoder, 2, rngs=rngs), memory=True, dropout=True),
 ]

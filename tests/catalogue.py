@@ -1,6 +1,6 @@
 """What the laws speak of, one row each. A new cell joins with one row.
 
-B batch, T time, S source time, D input features, H hidden features.
+B batch, T time, S source time, D input features, H hidden features, M features of a memory.
 """
 
 import functools
@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from attentive_cell import Attentive, M, Source
 from flax import nnx
 from oracles import recurrences
 from oracles import seq2seq as attentive
@@ -18,11 +17,10 @@ from oracles import seq2seq as attentive
 from seqjax import cells
 from seqjax.layers import Bidirectional, Recurrent, Stack
 from seqjax.models import GPTConfig, LanguageModelConfig, NextSymbol, gpt, whole_past, windowed
-from seqjax.models.attentive import Source as Encoded
-from seqjax.models.attentive import bahdanau
+from seqjax.models.attentive import Source, bahdanau
 from seqjax.models.luong import luong
 
-D, H, S = 3, 4, 5
+D, H, S, M = 3, 4, 5, 3
 B, T = 4, 7
 
 
@@ -53,17 +51,11 @@ def nothing(random, batch_shape, dtype):
     return
 
 
-def source(random, batch_shape, dtype):
-    """A memory (*B, S, M) of which the last steps are not real in some rows."""
-    real = np.arange(S) < random.integers(2, S + 1, size=(*batch_shape, 1))
-    return Source(jnp.asarray(random.normal(size=(*batch_shape, S, M)), dtype), jnp.asarray(real))
-
-
 def encoded(random, batch_shape, dtype):
     """A source (*B, S, M) and its keys (*B, S, H), of which the first steps are not real in some rows."""
     real = np.arange(S) >= random.integers(0, S, size=(*batch_shape, 1))
     values, keys = (jnp.asarray(random.normal(size=(*batch_shape, S, width)), dtype) for width in (M, H))
-    return Encoded(values * real[..., None], keys, jnp.asarray(real))
+    return Source(values * real[..., None], keys, jnp.asarray(real))
 
 
 class CellRow(NamedTuple):
@@ -112,7 +104,6 @@ CELLS = [
     CellRow("janet", cells.JANET, recurrences.janet),
     CellRow("min-gru", cells.MinGRU, recurrences.min_gru),
     CellRow("min-lstm", cells.MinLSTM, recurrences.min_lstm),
-    CellRow("attentive", Attentive, recurrences.attentive, context=source),
     CellRow("bahdanau", bahdanau(cells.GRU, M, features=H), attentive.bahdanau, context=encoded),
     CellRow("luong", luong(cells.LSTM, M, "local-p", window=2), attentive.local_p, context=encoded),
 ]

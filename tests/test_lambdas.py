@@ -111,6 +111,9 @@ def test_parts_equal_the_whole(split):
         found, first = [*found, ys], first + time
     assert_formula([np.asarray(x)[:, :first] for x in arrays[:3]] + arrays[3:], mask[:, :first], reset[:, :first],
                    True, np.concatenate(found, axis=1))  # fmt: skip
+    documents = np.cumsum(reset[:, :first], axis=1)
+    own = mask[:, :first] & (documents == documents[:, -1:])
+    np.testing.assert_array_equal(state.tokens, own.sum(axis=1))  # of the last document
 
 
 def test_masked_steps_change_no_state():

@@ -85,7 +85,7 @@ def additive(queries: Array, keys: Array, vector: Array) -> Array:
     """
     check_pair("additive", queries, keys)
     check_shape("additive", "vector", vector, "(A,)", queries.shape[-1:])
-    return jnp.sum(jnp.tanh(queries[..., :, None, :] + keys[..., None, :, :]) * vector, axis=-1)
+    return jnp.tanh(queries[..., :, None, :] + keys[..., None, :, :]) @ vector
 
 
 def check_pair(where: str, queries, keys) -> None:

@@ -81,17 +81,20 @@ class TransformerTranslateConfig(TranslateConfig):
 def recurrent(model: Seq2SeqConfig, **changes) -> RecurrentTranslateConfig:
     """A preset around a recurrent model."""
     shared = RecurrentTranslateConfig(
-        steps=3000, batch_size=64, evaluate_every=500, model=model,
+        steps=1200, batch_size=64, evaluate_every=200, model=model,
         optimizer=OptimizerConfig(learning_rate=3e-3, warmup=100),
     )  # fmt: skip
     return dataclasses.replace(shared, **changes)
 
 
+LONG = {"steps": 2400, "evaluate_every": 400}  # without attention it takes longer to learn less
 PRESETS = {
     "bahdanau": recurrent(Seq2SeqConfig(cell="gru", features=128, bidirectional=True, attention="additive")),
     "luong": recurrent(Seq2SeqConfig(cell="lstm", features=128, attention="bilinear", input_feeding=True)),
-    "sutskever": recurrent(Seq2SeqConfig(cell="lstm", features=256, layers=2, attention="none", reverse_source=True)),
-    "cho": recurrent(Seq2SeqConfig(cell="gru", features=256, attention="none", every_step=True)),
+    "sutskever": recurrent(
+        Seq2SeqConfig(cell="lstm", features=256, layers=2, attention="none", reverse_source=True), **LONG
+    ),
+    "cho": recurrent(Seq2SeqConfig(cell="gru", features=256, attention="none", every_step=True), **LONG),
     "transformer": TransformerTranslateConfig(
         steps=3000, batch_size=64, evaluate_every=500, label_smoothing=0.1,
         model=TransformerConfig(features=128, layers=2, heads=4, dropout=0.1),

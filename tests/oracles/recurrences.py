@@ -139,15 +139,6 @@ def min_lstm(p, x, state, context):
     return h, (h,), (f, i, g)
 
 
-def attentive(p, x, state, context):
-    """The test's own cell: an Elman network that attends to ``context`` (S, M) before it moves."""
-    (h,) = state
-    scores = np.array([(h @ p.query_kernel) @ m if real else -1e30 for m, real in zip(*context, strict=True)])
-    read = softmax(scores - scores.max()) @ context.memory
-    h = np.tanh(x @ p.input_kernel + h @ p.hidden_kernel + read @ p.read_kernel + p.bias)
-    return h, (h,), (softmax(scores - scores.max()),)
-
-
 def run(step, p, xs, state, initial, context, mask, reset, reverse):
     """Run one row (T, ·): ``(ys, final_state, states, gates)``; masked steps emit zeros and keep the state."""
     time = len(mask)
