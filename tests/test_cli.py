@@ -196,7 +196,7 @@ def test_inspect_shows_configuration_parameters_and_checkpoints(run):
     assert "BROKEN" not in said.out
 
 
-PRESETS = ["char-rnn", "char-gru", "word-lstm"]  # the other two are the runs above
+PRESETS = ["char-rnn", "char-gru", "word-lstm", "word-gpt"]  # the others are the runs above and below
 LAYOUTS = [("stream", "byte"), ("packed", "bpe"), ("bucketed", "wordpiece"), ("window", "unigram")]
 
 
@@ -204,6 +204,17 @@ LAYOUTS = [("stream", "byte"), ("packed", "bpe"), ("bucketed", "wordpiece"), ("w
 def test_every_preset_learns(preset, tmp_path, text):
     folder = trained_run(tmp_path / "run", text, preset, "--data.min-count", "1", steps=30, every=10)
     assert losses(folder, "valid")[-1] < losses(folder, "valid")[0]
+
+
+@pytest.mark.parametrize("preset", ["gpt", "hybrid"])
+def test_blocks_learn_write_beyond_their_context_and_score(preset, tmp_path, text):
+    folder = trained_run(tmp_path / "run", text, preset, "--model.layers", "2", steps=30, every=10)
+    assert losses(folder, "valid")[-1] < losses(folder, "valid")[0]
+    written = seqjax("generate", folder, "--prompt", "The cat", "--max-tokens", 30, "--seed", 1)
+    assert written.out.startswith("The cat")
+    assert len(written.out) > 2 * len("The cat") > 8  # --data.length
+    scored = seqjax("score", folder, stdin="The cat sat on the mat.\n")
+    assert -np.inf < float(scored.out.split("\t")[0]) < 0
 
 
 def test_a_window_learns(ngram):
