@@ -1,12 +1,16 @@
 """Time cut into chunks, evenly or with a padded last one, changes nothing."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from catalogue import CELLS, name_of
+from cell_runs import QUICKLY
 
-from seqjax.cells import clock, unroll
+from seqjax import cells, unroll
+from seqjax.cells import clock
 from seqjax.cells.clock import chunk_length
 
 SOME = [row for row in CELLS if row.name in ("lstm", "gru", "attentive")]
@@ -50,3 +54,24 @@ def test_little_is_padded(time):
     chunks = -(-time // length)
     assert 1 <= length <= time
     assert chunks * length - time < chunks
+
+
+@pytest.mark.parametrize("cell", [cells.LSTM, cells.GRU], ids=["lstm", "gru"])
+def test_wide_weights_have_the_gradient_of_the_scan(cell):
+    """Widths of 64 and its multiples are turned over before their products; once and twice derived, and vmapped."""
+    params = cell.init(jax.random.key(0), 64, 64)
+    xs = jax.random.normal(jax.random.key(1), (2, 3, 64))
+
+    def gradient(method, params, xs):
+        return jax.grad(lambda params, xs: jnp.sin(unroll(cell, params, xs, method=method)[1]).sum(), (0, 1))(
+            params, xs
+        )
+
+    def measured(method):
+        once = functools.partial(gradient, method)
+        rows = jax.vmap(once, (None, 0))(params, xs)
+        twice = jax.grad(lambda params: sum((leaf**2).sum() for leaf in jax.tree.leaves(once(params, xs))))(params)
+        return once(params, xs), rows, twice
+
+    got, wanted = jax.jit(lambda: [measured(method) for method in ("fused", "scan")], compiler_options=QUICKLY)()
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4 * (1 + abs(b).max())), got, wanted)

@@ -128,7 +128,9 @@ class GPT(nnx.Module):
 
     def score(self, ys: Array) -> Array:
         """Unnormalised log-probabilities (*B, V) from features (*B, D)."""
-        return self.embedding.attend(ys) if self.head is None else self.head(ys)
+        flat = ys.reshape(-1, ys.shape[-1])  # one product of two matrices, in the gradient too
+        scores = self.embedding.attend(flat) if self.head is None else self.head(flat)
+        return scores.reshape(*ys.shape[:-1], scores.shape[-1])
 
     def __call__(self, ids: Array, **how):
         """Map ids (B, T) to ``(state, logits)``, logits (B, T, V). ``how``: what else :meth:`read` takes."""
