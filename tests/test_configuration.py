@@ -6,8 +6,9 @@ import json
 import pytest
 from command_line import assert_refused, training
 
+from seqjax.tasks import TASKS
 from seqjax.tasks.command import read_command
-from seqjax.tasks.lm import PRESETS, LmConfig
+from seqjax.tasks.lm import PRESETS
 from seqjax.training.configuration import differences, from_dict
 from seqjax.training.folder import as_identity
 
@@ -37,11 +38,11 @@ def test_a_configuration_that_does_not_fit_is_refused(kind, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-def test_a_configuration_comes_back_from_json_as_it_was(preset):
-    config = PRESETS[preset]
+@pytest.mark.parametrize("task, preset", [(task, preset) for task in TASKS.values() for preset in task.presets])
+def test_a_configuration_comes_back_from_json_as_it_was(task, preset):
+    config = task.presets[preset]
     data = json.loads(json.dumps(dataclasses.asdict(config)))
-    assert from_dict(LmConfig, data) == config
+    assert from_dict(task.kind(preset), data) == config
     assert differences(data, data) == []
 
 

@@ -78,7 +78,7 @@ class Reading(NamedTuple):
 class Reader(NamedTuple):
     """A model as what reads tokens and goes on from there."""
 
-    fresh: Callable[..., Any]  # (weights, rows) -> what the layers remember before the first token
+    fresh: Callable[..., Any]  # (weights, rows, slots) -> what the layers remember before the first token
     read: Callable[..., Any]  # (weights, layers, count (B,), ids (B, T), mask (B, T) | None) -> (layers, ys (B, T, D))
     score: Callable[..., Array]  # (weights, ys (B, D)) -> logits (B, V)
 
@@ -97,11 +97,11 @@ def in_windows(reader: Reader, context: int, prepare: Callable[[Any], Any]) -> D
 
     def start(weights, prompt):
         ids, mask, count = _newest(prompt["tokens"], prompt["mask"], context)
-        layers = _ending_at(reader.fresh(weights, len(ids)), jnp.zeros_like(count))
+        layers = reader.fresh(weights, len(ids), ids.shape[1])  # no more slots than tokens, until they are read
         layers, _ = reader.read(weights, layers, jnp.zeros_like(count), ids, mask)
         used = jnp.broadcast_to(count.max(), count.shape)
-        ids = jnp.pad(ids, ((0, 0), (0, context - ids.shape[1])))
-        return (), Reading(ids, count, used, _ending_at(layers, used))
+        more = context - ids.shape[1]
+        return (), Reading(jnp.pad(ids, ((0, 0), (0, more))), count, used, _ending_at(_widened(layers, more), used))
 
     def advance(weights, memory, state: Reading, last):
         def reread(state):
@@ -121,10 +121,8 @@ def whole_text(reader: Reader, prepare: Callable[[Any], Any]) -> Decodable:
 
     def start(weights, prompt):
         count = jnp.zeros(prompt["tokens"].shape[:1], jnp.int32)
-        layers, _ = reader.read(
-            weights, reader.fresh(weights, len(count)), count, prompt["tokens"], prompt["mask"]
-        )  # fmt: skip
-        return (), layers
+        layers = reader.fresh(weights, len(count), 0)
+        return (), reader.read(weights, layers, count, prompt["tokens"], prompt["mask"])[0]
 
     def advance(weights, memory, layers, last):
         layers, ys = reader.read(weights, layers, jnp.zeros_like(last), last[:, None], None)
@@ -156,41 +154,54 @@ def _next_window(reader: Reader, weights, state: Reading) -> Reading:
     full = state.read == context
     count = jnp.where(full, kept(context), state.read)
     used = jnp.broadcast_to(count.max(), count.shape)
-    moved = _slots_moved(state, used[0] - context)
-    layers = _ending_at(moved.layers, used)
+    ids = jnp.roll(state.ids, used[0] - context, axis=1)
+    layers = _ending_at(_moved(state.layers, used[0] - context), used)
 
     def one(row):
         full, ids, layers = jax.tree.map(lambda leaf: leaf[None], row)
 
         def begin():
-            zero = jnp.zeros(1, jnp.int32)
-            fresh = _ending_at(reader.fresh(weights, 1), used[:1] - kept(context))
-            return reader.read(weights, fresh, zero, ids, None)[0] if kept(context) else fresh
+            fresh = reader.fresh(weights, 1, kept(context))
+            if kept(context):
+                fresh, _ = reader.read(weights, fresh, jnp.zeros(1, jnp.int32), ids, None)
+            wide = _widened(fresh, context - kept(context))
+            return _ending_at(_moved(wide, used[0] - kept(context)), used[:1])
 
         return jax.tree.map(lambda leaf: leaf[0], jax.lax.cond(full[0], begin, lambda: layers))
 
     layers = jax.lax.map(one, (full, state.ids[:, context - kept(context) :], layers))
-    return Reading(moved.ids, count, used, layers)
+    return Reading(ids, count, used, layers)
 
 
 def _is_cache(state) -> bool:
     return isinstance(state, Cache)
 
 
+def _of_caches(change: Callable[[Cache], Cache], layers):
+    """Every cache among what the layers remember, changed."""
+    return jax.tree.map(lambda s: change(s) if _is_cache(s) else s, layers, is_leaf=_is_cache)
+
+
 def _ending_at(layers, used: Array):
-    """The same, but the next token takes slot ``used`` (B,) of every cache."""
-    return jax.tree.map(lambda s: s._replace(used=used) if _is_cache(s) else s, layers, is_leaf=_is_cache)
+    """The next token takes slot ``used`` (B,) of every cache."""
+    return _of_caches(lambda cache: cache._replace(used=used), layers)
 
 
-def _slots_moved(state: Reading, distance: Array) -> Reading:
+def _slots(change: Callable[[Array, int], Array], cache: Cache) -> Cache:
+    """A cache whose arrays of slots are changed: ``change(array, axis of the slots)``."""
+    keys, values = change(cache.keys, cache.keys.ndim - 2), change(cache.values, cache.values.ndim - 2)
+    return cache._replace(keys=keys, values=values, real=change(cache.real, 1))
+
+
+def _moved(layers, distance: Array):
     """Every token ``distance`` slots to the right; what falls out at one end is nobody's token."""
+    return _of_caches(lambda cache: _slots(lambda a, axis: jnp.roll(a, distance, axis), cache), layers)
 
-    def move(s):
-        if not _is_cache(s):
-            return s
-        keys, values = (jnp.roll(array, distance, axis=-2) for array in (s.keys, s.values))
-        return s._replace(keys=keys, values=values, real=jnp.roll(s.real, distance, axis=1))
 
-    return state._replace(
-        ids=jnp.roll(state.ids, distance, axis=1), layers=jax.tree.map(move, state.layers, is_leaf=_is_cache)
-    )
+def _widened(layers, more: int):
+    """So many free slots more, after the others."""
+
+    def pad(array, axis):
+        return jnp.pad(array, [(0, more if number == axis else 0) for number in range(array.ndim)])
+
+    return _of_caches(lambda cache: _slots(pad, cache), layers)

@@ -137,9 +137,9 @@ class GPT(nnx.Module):
         state, ys = self.read(ids, **how)
         return state, self.score(ys)
 
-    def start(self, rows: int) -> tuple:
-        """What the layers remember before the first symbol; caches have room for the context."""
-        return self.deep.start(rows, self.context, self.embedding.table[...].dtype)
+    def start(self, rows: int, slots: int | None = None) -> tuple:
+        """What the layers remember before the first symbol; caches have so many slots, or the context's number."""
+        return self.deep.start(rows, self.context if slots is None else slots, self.embedding.table[...].dtype)
 
     def _waves(self, places: Array, xs: Array) -> Array:
         return sinusoidal(places, xs.shape[-1]).astype(xs.dtype)
@@ -231,7 +231,7 @@ def gpt(config: GPTConfig, vocabulary: int, context: int) -> NextSymbol:
         return apply(weights, ids, state=layers, count=count, mask=mask, method="read")
 
     reader = Reader(
-        fresh=lambda weights, rows: apply(weights, rows, method="start"),
+        fresh=lambda weights, rows, slots: apply(weights, rows, slots, method="start"),
         read=read,
         score=lambda weights, ys: apply(weights, ys, method="score"),
     )
