@@ -5,6 +5,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
+from seqjax.layers.projection import flat_product
+
 
 class Embedding(nnx.Module):
     """A vector for every symbol, and, tied, a score for every symbol.
@@ -28,7 +30,7 @@ class Embedding(nnx.Module):
 
     def attend(self, xs: Array) -> Array:
         """Score features (*B, T, E) against every symbol: (*B, T, V)."""
-        return xs @ self.table[...].T
+        return flat_product(xs, self.table[...].T)
 
 
 class Linear(nnx.Module):
@@ -46,4 +48,4 @@ class Linear(nnx.Module):
 
     def __call__(self, xs: Array) -> Array:
         """Map (*B, D) to (*B, H)."""
-        return xs @ self.kernel[...] + self.bias[...]
+        return flat_product(xs, self.kernel[...]) + self.bias[...]

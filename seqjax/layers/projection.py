@@ -26,5 +26,14 @@ class Projection(nnx.Module):
 
     def __call__(self, xs: Array) -> Array:
         """Map (*B, D) to (*B, H)."""
-        ys = xs @ self.kernel[...]
+        ys = flat_product(xs, self.kernel[...])
         return ys if self.bias is None else ys + self.bias[...]
+
+
+def flat_product(xs: Array, kernel: Array) -> Array:
+    """``xs @ kernel`` with all axes of ``xs`` but the last as one: (*B, D) and (D, H) to (*B, H).
+
+    A product of three axes makes XLA copy a transposed cotangent for every weight gradient: a GPT of 4 × 128 took 1.15
+    of the time on a CPU.
+    """
+    return (xs.reshape(-1, xs.shape[-1]) @ kernel).reshape(*xs.shape[:-1], kernel.shape[-1])
