@@ -96,9 +96,9 @@ PRESETS = {
     ),
     "cho": recurrent(Seq2SeqConfig(cell="gru", features=256, attention="none", every_step=True), **LONG),
     "transformer": TransformerTranslateConfig(
-        steps=3000, batch_size=64, evaluate_every=500, label_smoothing=0.1,
-        model=TransformerConfig(features=128, layers=2, heads=4, dropout=0.1),
-        optimizer=OptimizerConfig(learning_rate=2e-3, warmup=400, schedule="inverse-sqrt"),
+        steps=1500, batch_size=64, evaluate_every=300, label_smoothing=0.1,
+        model=TransformerConfig(features=128, layers=2, heads=4, dropout=0.0, positions="rotary"),
+        optimizer=OptimizerConfig(learning_rate=3e-3, warmup=100),
     ),
 }  # fmt: skip
 
