@@ -102,7 +102,7 @@ def evaluate(arguments: list[str]) -> None:
         """Evaluate the best checkpoint of a run on its test split, or on other files."""
 
         run: Annotated[str, _folder()]  # folder of the run
-        data: files = files()  # type: ignore[valid-type]
+        data: files = files()
         json: bool = False  # print one JSON object
 
     options = parse(Evaluate, arguments, "evaluate")
@@ -163,7 +163,7 @@ def predict(arguments: list[str]) -> None:
     flags = task.predicted if task and task.predicted else object
 
     @dataclasses.dataclass(frozen=True)
-    class Predict(flags):  # type: ignore[misc, valid-type]
+    class Predict(flags):
         run: Annotated[str, _folder()]  # folder of the run
 
     Predict.__doc__ = flags.__doc__ if flags is not object else "seqjax predict RUN --help shows the flags of a run."

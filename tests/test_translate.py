@@ -83,6 +83,14 @@ def test_evaluate_repeats_the_last_row(runs):
         assert said[name] == pytest.approx(last[name], rel=1e-5)
 
 
+def test_the_help_of_a_run_shows_the_flags_of_its_task_and_nothing_of_our_own(runs):
+    for verb, flags in (("evaluate", ["--data.path", "--data.target-path"]), ("predict", ["--beam", "--align"])):
+        said = seqjax(verb, runs("bahdanau"), "--help")
+        assert said.code == 0
+        assert all(flag in said.out for flag in flags)
+        assert "type: ignore" not in said.out
+
+
 def test_evaluate_measures_other_files_too(runs, tmp_path):
     (tmp_path / "in.txt").write_text("um\ndois\n")
     (tmp_path / "out.txt").write_text("1\n2\n")

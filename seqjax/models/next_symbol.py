@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 from jax import Array
 
 from seqjax.decoding import Decodable
-from seqjax.layers import functional
 from seqjax.models.language_model import LanguageModelConfig, RecurrentLanguageModel
+from seqjax.models.pure import of_targets, pure
 
 
 class NextSymbol(NamedTuple):
@@ -50,7 +49,7 @@ def whole_past(config: LanguageModelConfig, vocabulary: int, *, carried: bool = 
     Source:
         Williams & Peng (1990) for truncated back-propagation through time.
     """
-    init, apply = _pure(config, vocabulary)
+    init, apply = pure(lambda rngs: RecurrentLanguageModel(config, vocabulary, rngs=rngs))
 
     def carry(rows: int):
         if not carried:
@@ -66,7 +65,7 @@ def whole_past(config: LanguageModelConfig, vocabulary: int, *, carried: bool = 
 
     def log_probabilities(params, ids, mask):
         _, logits = apply(params, ids[:, :-1], mask=mask)
-        return _of_targets(logits, ids[:, 1:], mask)
+        return of_targets(logits, ids[:, 1:], mask)
 
     def start(params, prompt):
         state, _ = apply(params, prompt["tokens"], mask=prompt["mask"], method="features")
@@ -94,7 +93,7 @@ def windowed(config: LanguageModelConfig, vocabulary: int, length: int) -> NextS
         vocabulary: V.
         length: n.
     """
-    init, apply = _pure(config, vocabulary)
+    init, apply = pure(lambda rngs: RecurrentLanguageModel(config, vocabulary, rngs=rngs))
 
     def last_logits(params, window: Window, keys=None):
         _, ys = apply(params, window.ids, mask=window.real, keys=keys, method="features")
@@ -111,7 +110,7 @@ def windowed(config: LanguageModelConfig, vocabulary: int, length: int) -> NextS
         places = jnp.arange(time)[:, None] - jnp.arange(length - 1, -1, -1)
         real = (places >= 0) & kept[:, :, None]
         windows = Window(inputs[:, jnp.maximum(places, 0)].reshape(rows * time, length), real.reshape(-1, length))
-        scores = _of_targets(last_logits(params, windows).reshape(rows, time, -1), targets, kept)
+        scores = of_targets(last_logits(params, windows).reshape(rows, time, -1), targets, kept)
         return jnp.take_along_axis(scores, jnp.argsort(order, axis=1), axis=1)
 
     def start(params, prompt):
@@ -127,21 +126,3 @@ def windowed(config: LanguageModelConfig, vocabulary: int, length: int) -> NextS
         return Window(ids, real), last_logits(params, Window(ids, real))[:, 0]
 
     return NextSymbol(init, lambda rows: None, predict, log_probabilities, Decodable(start, advance))
-
-
-def _pure(config: LanguageModelConfig, vocabulary: int):
-    """``init(key)`` and ``apply(params, …)`` without computing any weights yet."""
-
-    def make(key):
-        return RecurrentLanguageModel(config, vocabulary, rngs=nnx.Rngs(params=key))
-
-    shapes = nnx.eval_shape(lambda: make(jax.random.key(0)))
-    apply = functional(shapes).apply
-    return lambda key: functional(make(key)).params, apply
-
-
-def _of_targets(logits: Array, targets: Array, mask: Array) -> Array:
-    """log p(target) (B, T), zero where masked; in float32."""
-    scores = jax.nn.log_softmax(logits.astype(jnp.float32))
-    taken = jnp.take_along_axis(scores, targets[..., None], axis=-1)[..., 0]
-    return jnp.where(mask, taken, 0.0)
