@@ -1,5 +1,6 @@
 """The ``seqjax`` command: few verbs, the same for every task, over the folder of a run."""
 
+import ctypes
 import dataclasses
 import json
 import os
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Annotated
 
 from seqjax.checks import InputError, nearest
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names of glibc's malloc.h
 
 
 def main() -> None:
@@ -40,13 +43,31 @@ def exit_with(function: Callable[[list[str]], int | None], arguments: list[str])
 
 
 def prepare_process() -> None:
-    """Remember compiled programs between processes, in the user's cache folder unless JAX is told otherwise."""
+    """Keep freed memory, and remember compiled programs between processes.
+
+    Programs are kept in the user's cache folder unless JAX is told otherwise.
+    """
+    keep_memory()
     import jax
 
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqjax" / "compiled"
     if getattr(jax.config, "jax_compilation_cache_dir", None) is None:
         jax.config.update("jax_compilation_cache_dir", str(cache))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def keep_memory() -> None:
+    """Have glibc keep large blocks for the next step, where it would give each back to the system and ask again.
+
+    A training step on CPU asks for the same blocks again and again; without this, a seventh to a quarter of its time
+    is the kernel clearing pages (benchmarks/RESULTS.md). Other systems' allocators are left as they are.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # no glibc
+        return
+    mallopt(M_MMAP_THRESHOLD, 1 << 30)
+    mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
 def command(arguments: list[str]) -> int:
