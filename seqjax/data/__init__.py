@@ -5,6 +5,9 @@ from seqjax.data.batches import batches as batches
 from seqjax.data.buckets import plan_buckets as plan_buckets
 from seqjax.data.config import DataConfig as DataConfig
 from seqjax.data.decoder import Decoder as Decoder
+from seqjax.data.example_batches import ExampleBatches as ExampleBatches
+from seqjax.data.example_batches import Examples as Examples
+from seqjax.data.example_batches import example_batches as example_batches
 from seqjax.data.iteration import iterate as iterate
 from seqjax.data.pair_batches import PairBatches as PairBatches
 from seqjax.data.pair_batches import pair_batches as pair_batches
@@ -22,3 +25,7 @@ from seqjax.data.splits import read_splits as read_splits
 from seqjax.data.text import read_documents as read_documents
 from seqjax.data.tokenizer import Tokenizer as Tokenizer
 from seqjax.data.vocabulary import train_tokenizer as train_tokenizer
+from seqjax.data.word_list import LabelList as LabelList
+from seqjax.data.word_list import WordList as WordList
+from seqjax.data.word_list import count_words as count_words
+from seqjax.data.word_list import spell as spell
