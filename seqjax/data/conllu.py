@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from seqjax.checks import InputError
+from seqjax.data.spanning_tree import find_cycle
 from seqjax.data.text import read_files
 
 COLUMNS = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
@@ -177,7 +178,7 @@ def check_heads(heads: Sequence[int], lines: Sequence[int], where: str) -> None:
                 f"{where}, line {line}: HEAD should be a word of the sentence, 1 to {len(heads)}, or 0 for the root, "
                 f"but it is {head}."
             )
-    cycle = find_cycle(heads)
+    cycle = sorted(find_cycle(heads))
     words = f"the words {', '.join(map(str, cycle))} hang on each other in a cycle"
     words = f"the word {cycle[0]} hangs on itself" if len(cycle) == 1 else words
     roots = [line for head, line in zip(heads, lines, strict=True) if head == 0]
@@ -190,25 +191,6 @@ def check_heads(heads: Sequence[int], lines: Sequence[int], where: str) -> None:
         )
     if cycle:
         raise InputError(f"{where}, line {lines[cycle[0] - 1]}: {words}, so that they never reach the root.")
-
-
-def find_cycle(heads: Sequence[int]) -> list[int]:
-    """The words of a cycle in increasing order, numbered from 1; none where every word reaches the root.
-
-    Example:
-        >>> find_cycle([2, 0, 4, 3]), find_cycle([2, 0])
-        ([3, 4], [])
-    """
-    reached = {0}
-    for word in range(1, len(heads) + 1):
-        path = []
-        while word not in reached and word not in path:
-            path.append(word)
-            word = heads[word - 1]
-        if word in path:
-            return sorted(path[path.index(word) :])
-        reached.update(path)
-    return []
 
 
 def _columns(line: str, where: str) -> tuple[str, ...]:
