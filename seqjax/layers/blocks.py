@@ -42,6 +42,7 @@ class Block(nnx.Module):
         activation: see :class:`FeedForward`.
         dropout: probability of zeroing what a residual branch adds.
         bias: add biases in the feed-forward network.
+        epsilon: of the normalisations; default: their own.
         rngs: the stream ``params`` initialises the weights.
 
     Source:
@@ -67,14 +68,15 @@ class Block(nnx.Module):
         activation: str = "gelu",
         dropout: float = 0.0,
         bias: bool = True,
+        epsilon: float | None = None,
         rngs: nnx.Rngs,
     ):
         check_choice("Block", "place", place, PLACES)
         self.place, self.dropout = place, dropout
         self.mixer: Any = mixer
-        self.mixer_norm = normalization(norm, features, rngs)
+        self.mixer_norm = normalization(norm, features, rngs, epsilon)
         self.feed_forward = FeedForward(features, hidden, activation=activation, bias=bias, rngs=rngs)
-        self.feed_forward_norm = normalization(norm, features, rngs)
+        self.feed_forward_norm = normalization(norm, features, rngs, epsilon)
 
     def __call__(
         self,

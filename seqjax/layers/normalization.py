@@ -62,8 +62,8 @@ class RMSNorm(nnx.Module):
 NORMS: dict[str, Callable[..., LayerNorm | RMSNorm]] = {"layer": LayerNorm, "rms": RMSNorm}
 
 
-def norm(name: str, features: int, rngs: nnx.Rngs | None = None) -> LayerNorm | RMSNorm:
-    """The normalisation of this name: ``"layer"`` or ``"rms"``.
+def norm(name: str, features: int, rngs: nnx.Rngs | None = None, epsilon: float | None = None) -> LayerNorm | RMSNorm:
+    """The normalisation of this name, ``"layer"`` or ``"rms"``; ``epsilon`` instead of its own, if given.
 
     Example:
         >>> norm("batch", 4)
@@ -72,4 +72,4 @@ def norm(name: str, features: int, rngs: nnx.Rngs | None = None) -> LayerNorm | 
         seqjax.checks.InputError: norm: `name` should be a known name, but it is 'batch'. Known: layer, rms.
     """
     check_choice("norm", "name", name, NORMS)
-    return NORMS[name](features, rngs=rngs)
+    return NORMS[name](features, rngs=rngs, **({} if epsilon is None else {"epsilon": epsilon}))

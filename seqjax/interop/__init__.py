@@ -1,0 +1,1 @@
+"""Weights and embeddings from and to other libraries, in numpy."""
