@@ -65,13 +65,13 @@ class Side(nnx.Module):
     """The encoder, or the decoder: vectors of symbols in, features out.
 
     Args:
-        config: the shape.
+        config: the shape, :class:`TransformerConfig` or one with the fields of its sides.
         longest: the most steps it can tell apart, where positions are learned.
         decoder: look at no later step, and at a memory.
         rngs: the stream ``params`` initialises the weights.
     """
 
-    def __init__(self, config: TransformerConfig, longest: int, *, decoder: bool, rngs: nnx.Rngs):
+    def __init__(self, config: Any, longest: int, *, decoder: bool, rngs: nnx.Rngs):
         self.config, width = config, config.features
         learned = config.positions == "learned"
         self.positions = Embedding(longest, width, scale=width**-0.5, rngs=rngs) if learned else None
@@ -79,8 +79,7 @@ class Side(nnx.Module):
         self.norm = norm(config.norm, width, rngs) if config.place == "pre" else None
 
     def placed(self, xs: Array, *, mask: Array | None, reset: Array | None, count=None) -> Array:
-        """Vectors of symbols (B, T, D), scaled, with their places added; see :func:`count_positions`."""
-        xs = xs * xs.shape[-1] ** 0.5
+        """Vectors of symbols (B, T, D) with their places added; see :func:`count_positions`."""
         if self.config.positions == "rotary":
             return xs
         places = count_positions(mask, (len(xs), xs.shape[1]), reset=reset, count=count)
@@ -95,7 +94,7 @@ class Side(nnx.Module):
         return states, ys if self.norm is None else self.norm(ys)
 
 
-def block(config: TransformerConfig, decoder: bool, rngs: nnx.Rngs) -> Block | DecoderBlock:
+def block(config: Any, decoder: bool, rngs: nnx.Rngs) -> Block | DecoderBlock:
     """One layer of the encoder, or of the decoder."""
     width, rate = config.features, config.dropout
     turned = "rotary" if config.positions == "rotary" else "none"
@@ -149,7 +148,7 @@ class Transformer(nnx.Module):
             self.shared = vectors(target_vocabulary)
         else:
             self.source, self.target = vectors(source_vocabulary), vectors(target_vocabulary)
-        self.joint = config.joint
+        self.joint, self.scale = config.joint, width**0.5  # section 3.4 of the paper
         self.encoder = Side(config, longest[0], decoder=False, rngs=rngs)
         self.decoder = Side(config, longest[1], decoder=True, rngs=rngs)
         self.head = None if config.tied else Linear(width, target_vocabulary, rngs=rngs)
@@ -164,7 +163,7 @@ class Transformer(nnx.Module):
             keys: (B,) random keys, one a row; None switches dropout off.
         """
         reset = None if segments is None else firsts(segments, mask)
-        xs = (self.shared if self.joint else self.source)(jnp.where(mask, source, 0))
+        xs = (self.shared if self.joint else self.source)(jnp.where(mask, source, 0)) * self.scale
         xs = self.encoder.placed(xs, mask=mask, reset=reset)
         return Encoded(self.encoder(xs, mask=mask, reset=reset, keys=keys)[1], mask, segments)
 
@@ -210,7 +209,7 @@ class Transformer(nnx.Module):
     def _given(self, ids: Array, mask, segments, count) -> tuple[Array, dict]:
         """What the decoder's blocks read, and what they need to know of it."""
         reset = None if segments is None else firsts(segments, mask)
-        xs = self.outward(ids if mask is None else jnp.where(mask, ids, 0))
+        xs = self.outward(ids if mask is None else jnp.where(mask, ids, 0)) * self.scale
         xs = self.decoder.placed(xs, mask=mask, reset=reset, count=count)
         return xs, {"mask": mask, "reset": reset, "segments": segments}
 

@@ -19,7 +19,7 @@ def describe(path: str) -> str:
     identity = read_run(path)[1]
     parts = [f"{run.folder.path}: {identity.task} {identity.preset}"]
     parts.append("configuration\n" + _indent("\n".join(_flat(identity.config))))
-    if run.folder.tokenizer.exists():
+    if any(path.exists() for path in run.folder.learned):
         parts.append("parameters\n" + _indent(parameters(trained_shapes(run))))
     with Checkpoints(run.folder.checkpoints) as checkpoints:
         rows = [

@@ -230,7 +230,7 @@ def use(config: AnyLmConfig, folder: RunFolder, read_params) -> LanguageModel:
     Args:
         config: of the run.
         folder: of the run.
-        read_params: from shapes to values, see :func:`seqjax.tasks.session.best_params`.
+        read_params: from shapes to values, see :func:`seqjax.training.best.best_params`.
     """
     tokenizer = Tokenizer.load(folder.tokenizer)
     model = symbols(config, tokenizer.size)

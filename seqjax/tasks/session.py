@@ -13,8 +13,8 @@ from seqjax.checks import InputError, nearest
 from seqjax.tasks import TASKS
 from seqjax.tasks.command import Command
 from seqjax.tasks.contract import Task
-from seqjax.training.checkpoint import CheckpointError, Checkpoints
-from seqjax.training.configuration import RunConfig, from_dict
+from seqjax.training.best import best_params
+from seqjax.training.configuration import from_dict
 from seqjax.training.devices import check_rows, join_cluster, writer_first
 from seqjax.training.folder import RunFolder, as_identity, open_run, read_run, undone_unless_begun
 from seqjax.training.journal import read as read_journal
@@ -92,50 +92,6 @@ def draw_curves(folder: RunFolder) -> str:
     except (InputError, OSError) as error:
         return f"no curves.png: {error}"
     return f"curves: {folder.path / 'curves.png'}"
-
-
-def best_params(config: RunConfig, folder: RunFolder, shapes) -> tuple[Any, int]:
-    """The parameters with the lowest validation loss, and their step; without a validation, the newest.
-
-    With ``config.average_last``, the mean of the newest checkpoints instead, and the newest step.
-
-    Args:
-        config: of the run.
-        folder: of the run.
-        shapes: abstract parameters.
-
-    Raises:
-        CheckpointError: no checkpoint can be used.
-    """
-    item = "average" if config.average else "params"
-    with Checkpoints(folder.checkpoints, keep_last=config.keep) as checkpoints:
-        newest = checkpoints.restore({item: shapes})
-        if newest is None:
-            raise InputError(
-                f"{folder.path}: the run has no checkpoint yet. Train it first: seqjax train --out {folder.path}"
-            )
-        if config.average_last:
-            return averaged(checkpoints, item, shapes, config.average_last), newest.step
-        best = newest.meta["memory"]["best_step"]
-        if best in (None, newest.step):
-            return newest.items[item], newest.step
-        try:
-            restored = checkpoints.restore({item: shapes}, step=best) or newest
-        except CheckpointError as error:
-            checkpoints.warn(f"WARNING: {error} The newest step, {newest.step}, is used instead of the best.")
-            restored = newest
-        return restored.items[item], restored.step
-
-
-def averaged(checkpoints: Checkpoints, item: str, shapes, count: int):
-    """The mean of the parameters of the newest ``count`` checkpoints that can be read.
-
-    Source:
-        Vaswani et al. (2017), Attention Is All You Need, section 6.1.
-    """
-    steps = [status.step for status in checkpoints.statuses() if status.ok][-count:]
-    found = [restored for step in steps if (restored := checkpoints.restore({item: shapes}, step=step)) is not None]
-    return jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *(one.items[item] for one in found))
 
 
 class Opened(NamedTuple):

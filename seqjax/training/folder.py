@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +14,11 @@ from seqjax.training.configuration import differences, read_json
 
 
 class RunFolder(NamedTuple):
-    """runs/NAME: config.json, tokenizer.json, metrics.jsonl, samples.txt, curves.png, checkpoints/."""
+    """runs/NAME: config.json, tokenizer.json, metrics.jsonl, samples.txt, curves.png, checkpoints/.
+
+    Where the data is cut into words already, ``words.json`` and ``characters.json`` stand for the tokenizer; where
+    something is to be named, ``labels.json`` holds the names; ``pretrained/`` says what a run started from.
+    """
 
     path: Path
 
@@ -36,6 +41,27 @@ class RunFolder(NamedTuple):
     @property
     def source_tokenizer(self) -> Path:
         return self.path / "source_tokenizer.json"
+
+    @property
+    def words(self) -> Path:
+        return self.path / "words.json"
+
+    @property
+    def characters(self) -> Path:
+        return self.path / "characters.json"
+
+    @property
+    def labels(self) -> Path:
+        return self.path / "labels.json"
+
+    @property
+    def pretrained(self) -> Path:
+        return self.path / "pretrained"
+
+    @property
+    def learned(self) -> tuple[Path, ...]:
+        """The files that the training split alone decides."""
+        return self.tokenizer, self.source_tokenizer, self.words, self.characters, self.labels
 
 
 class Identity(NamedTuple):
@@ -103,9 +129,9 @@ def undone_unless_begun(folder: RunFolder) -> Iterator[None]:
         with contextlib.suppress(OSError):
             if not folder.metrics.exists():
                 folder.checkpoints.rmdir()  # which fails, and ends this, if there is a checkpoint
-                folder.tokenizer.unlink(missing_ok=True)
-                folder.source_tokenizer.unlink(missing_ok=True)
-                folder.config.unlink(missing_ok=True)
+                shutil.rmtree(folder.pretrained, ignore_errors=True)
+                for path in (*folder.learned, folder.config):
+                    path.unlink(missing_ok=True)
                 folder.path.rmdir()
         raise
 

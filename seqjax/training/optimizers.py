@@ -8,6 +8,7 @@ import typing
 from collections.abc import Callable
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 import optax
 
@@ -81,7 +82,7 @@ class OptimizerConfig:
 
 
 def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:
-    """Clipping by global norm, then the optimiser on its schedule.
+    """Clipping by global norm, then the optimiser on its schedule; what stands below a key ``frozen`` is let alone.
 
     Args:
         config: which.
@@ -89,7 +90,41 @@ def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransfo
     """
     rate = make_schedule(config, config.horizon or steps)
     optimizer = getattr(optax, config.name)(learning_rate=rate, **config.options)
-    return optax.chain(optax.clip_by_global_norm(config.clip), optimizer) if config.clip else optimizer
+    whole = optax.chain(optax.clip_by_global_norm(config.clip), optimizer) if config.clip else optimizer
+    return leave_frozen(whole)
+
+
+def leave_frozen(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
+    """The same optimiser for all but what stands below a key ``frozen``, which it never sees: no moments, no decay.
+
+    Example:
+        >>> params = {"words": {"frozen": {"table": 1.0}}, "kernel": 2.0}
+        >>> optimizer = leave_frozen(optax.sgd(0.5))
+        >>> updates, _ = optimizer.update(params, optimizer.init(params), params)
+        >>> float(updates["kernel"]), updates["words"]["frozen"]["table"]
+        (-1.0, 0.0)
+    """
+
+    def update(gradients, state, params=None):
+        trained, state = optimizer.update(_thawed(gradients), state, None if params is None else _thawed(params))
+        return _filled(trained, gradients), state
+
+    return optax.GradientTransformation(lambda params: optimizer.init(_thawed(params)), update)
+
+
+def _thawed(tree):
+    """Without what is frozen."""
+    if not isinstance(tree, dict):
+        return tree
+    return {name: _thawed(value) for name, value in tree.items() if name != "frozen"}
+
+
+def _filled(updates, like):
+    """With zeros for what is frozen in ``like``."""
+    if not isinstance(like, dict):
+        return updates
+    zeros = {"frozen": jax.tree.map(lambda leaf: leaf * 0, like["frozen"])} if "frozen" in like else {}
+    return {name: _filled(updates[name], value) for name, value in like.items() if name != "frozen"} | zeros
 
 
 def make_schedule(config: OptimizerConfig, horizon: int) -> optax.Schedule:
