@@ -146,8 +146,8 @@ def test_dates_are_the_default_data_and_turn_round(splits):
 
 def test_without_babel_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "babel", None)
-    write_date.__globals__["_locale"].cache_clear()
-    with pytest.raises(InputError, match=r"babel.*pip install -e '\.\[data\]', or give pairs .* --data.path"):
+    write_date.__globals__["locale_of"].cache_clear()
+    with pytest.raises(InputError, match=r"babel.*pip install -e '\.\[data\]', or give data .* --data.path"):
         read_pairs(PairsConfig())
 
 

@@ -42,7 +42,7 @@ def write_date(day: datetime.date, language: str, form: str = "full") -> str:
         >>> write_date(day, "pt"), write_date(day, "ja", "long")
         ('terça-feira, 3 de maio de 2022', '2022年5月3日')
     """
-    locale = _locale(language)
+    locale = locale_of(language)
     from babel.dates import format_date
 
     return " ".join(format_date(day, form, locale=locale).translate(_MARKS).split())
@@ -64,7 +64,7 @@ def find_forms(languages: Sequence[str]) -> dict[str, tuple[str, ...]]:
     for language in languages:
         good: list[str] = []
         for form in FORMS:
-            if not _names_its_parts(_locale(language).date_formats[form].pattern):
+            if not _names_its_parts(locale_of(language).date_formats[form].pattern):
                 continue
             written = {write_date(day, language, form): day for day in days}
             if len(written) == len(days) and all(meaning.get(text, day) == day for text, day in written.items()):
@@ -138,13 +138,18 @@ def _names_its_parts(pattern: str) -> bool:
 
 
 @functools.cache
-def _locale(language: str):
+def locale_of(language: str):
+    """What babel knows of a language.
+
+    Raises:
+        InputError: an unknown language; babel is not installed.
+    """
     try:
         import babel
     except ImportError:
         raise InputError(
             "data: the default data, dates, is written by babel, which is not installed. "
-            "Try pip install -e '.[data]', or give pairs of your own: --data.path FILE."
+            "Try pip install -e '.[data]', or give data of your own: --data.path FILE."
         ) from None
     try:
         return babel.Locale.parse(language)
