@@ -15,6 +15,7 @@ import numpy as np
 import tyro
 
 from benchmarks import language_model, timing, turns
+from seqjax.cli import keep_memory
 
 LEARNING_RATE, CLIP = 1e-3, 1.0
 MODULE = "benchmarks.transformer"
@@ -31,7 +32,7 @@ class Setting(NamedTuple):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
     settings: tuple[str, ...] = ("12,64,128,4,4",)  # batch,time,features,layers,heads
-    libraries: tuple[str, ...] = ("seqjax", "torch", "torch-compiled")
+    libraries: tuple[str, ...] = ("seqjax", "torch", "torch-kept", "torch-compiled")
     precision: Literal["float32", "bfloat16"] = "float32"  # of the computation
     rounds: int = 7  # blocks of each library; the median counts
     seconds: float = 1.5  # how long a block lasts
@@ -136,6 +137,8 @@ def main(options: Options) -> None:
         setting = Setting(*map(int, options.settings[0].split(",")))
         plain = language_model.Setting(setting.batch, setting.time, setting.features, setting.layers)
         vocabulary, stream = language_model.batches(plain)
+        if options.worker in language_model.KEEPING:
+            keep_memory()
         turns.work(learner(options.worker, setting, vocabulary, options.precision), stream)
         return
     rows, claims = [], []

@@ -43,8 +43,13 @@ def read_command(arguments: Sequence[str], program: str = "train.py") -> Command
 def _task(words: list[str]) -> str:
     """Take the task off the command; without one, ``lm``."""
     presets = [preset for task in TASKS.values() for preset in task.presets]
-    if not words or words[0].startswith("-") or words[0] in presets:
+    if not words or words[0].startswith("-") or words[0] in TASKS["lm"].presets:
         return "lm"
+    if words[0] in presets and words[0] not in TASKS:
+        commands = " or ".join(f"{task.name} {words[0]}" for task in TASKS.values() if words[0] in task.presets)
+        raise InputError(
+            f"`{words[0]}` is a preset, but not of lm, which is meant where no task is named. Try {commands}."
+        )
     if words[0] not in TASKS:
         raise InputError(f"`{words[0]}` is no task and no preset. {nearest(words[0], [*TASKS, *presets])}")
     return words.pop(0)
