@@ -3,8 +3,8 @@
 Embedding, LSTM layers, softmax; Adam, gradients clipped to norm 1, truncated backpropagation with carried
 state; the text is the Python documentation that ships inside Python. Each library runs in a process of its
 own, which gives time to first step (imports and compilation included) and peak memory; both processes
-stay alive and take turns, block by block, which gives tokens a second. ``torch-kept`` is PyTorch with the same word to the
-allocator that ``python train.py`` gives (:func:`seqjax.cli.keep_memory`).
+stay alive and take turns, block by block, which gives tokens a second. ``torch-kept`` is PyTorch with the same
+word to the allocator that ``python train.py`` gives (:func:`seqjax.cli.keep_memory`).
 
 ``python -m benchmarks.language_model``; ``--write`` appends the table to ``benchmarks/RESULTS.md``.
 """
@@ -139,8 +139,9 @@ def main(options: Options) -> None:
             workers = turns.compare(module, name, options.libraries, options.rounds, options.seconds)
             rows += [worker.row(name, setting.batch * setting.time) for worker in workers.values()]
             speeds = {library: timing.median(worker.speeds) for library, worker in workers.items()}
+            target = TARGETS.get(setting.batch, 0.75)
             claims += [
-                (f"tokens a second over {library}'s, {name}", speeds["seqjax"] / speed, "≥", TARGETS.get(setting.batch, 0.75))
+                (f"tokens a second over {library}'s, {name}", speeds["seqjax"] / speed, "≥", target)
                 for library, speed in speeds.items() if library != "seqjax" and "seqjax" in speeds
             ]  # fmt: skip
     header = ["batch,time,H,layers", *turns.HEADER]
