@@ -1,8 +1,8 @@
 """The best tree over the words of a sentence: a maximum spanning arborescence of the scores of its arcs.
 
 T words, numbered from 1; 0 is the root, from which every word is to be reached.
-Sources: Chu & Liu (1965), On the shortest arborescence of a directed graph; Edmonds (1967), Optimum branchings; McDonald,
-Pereira, Ribarov & Hajič (2005), Non-projective Dependency Parsing using Spanning Tree Algorithms.
+Sources: Chu & Liu (1965), On the shortest arborescence of a directed graph; Edmonds (1967), Optimum branchings;
+McDonald, Pereira, Ribarov & Hajič (2005), Non-projective Dependency Parsing using Spanning Tree Algorithms.
 """
 
 from collections.abc import Sequence
