@@ -178,4 +178,5 @@ MODELS = [
     decoder("gpt-rotary-grouped", context=16, positions="rotary", kv_heads=1, norm="rms", activation="swiglu"),
     decoder("gpt-hybrid", context=3, memory=3, mixer=("lstm", "attention"), positions="alibi", window=2),
     decoder("gpt-lambda", context=16, mixer=("lambda",), positions="none", reach=2),
+    decoder("gpt-tcn", context=3, mixer=("tcn",), positions="none", reach=4),
 ]

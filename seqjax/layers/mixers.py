@@ -1,4 +1,4 @@
-"""What mixes the steps of a sequence in a block, by name: attention, the lambda layer, or any recurrence.
+"""What mixes the steps of a sequence in a block, by name: attention, the lambda layer, convolutions, or any recurrence.
 
 B rows, T steps, D features, H features of a cell, N heads.
 """
@@ -11,11 +11,13 @@ from seqjax import cells
 from seqjax.cells import Cell
 from seqjax.checks import InputError, check_choice
 from seqjax.layers.attention import SelfAttention, check_steps
+from seqjax.layers.convolution import TCN, levels_for
 from seqjax.layers.lambda_layer import Lambda
 from seqjax.layers.projection import Projection
 from seqjax.layers.recurrent import Recurrent
 
-MIXERS = ("attention", "lambda", *cells.BY_NAME)
+MIXERS = ("attention", "lambda", "tcn", *cells.BY_NAME)
+TAPS = 3  # of every convolution of a mixer
 
 
 class RecurrentMixer(nnx.Module):
@@ -78,15 +80,16 @@ def mixer(
     """Make a mixer by its name; it takes of the other arguments what concerns it.
 
     Args:
-        name: ``"attention"``, ``"lambda"``, or a cell of ``cells.BY_NAME``.
+        name: ``"attention"``, ``"lambda"``, ``"tcn"``, or a cell of ``cells.BY_NAME``.
         features: D, in and out.
         heads: N, of attention and of the lambda layer.
         kv_heads: key/value heads of attention; default N.
         positions: of attention: ``"none"``, ``"rotary"`` or ``"alibi"``.
-        causal: look at no later step. Recurrences never do.
+        causal: look at no later step. Recurrences and convolutions never do.
         window: of attention: real steps to look back; default all.
-        reach: of the lambda layer: real steps that have an embedding of their distance.
-        dropout: probability of zeroing a weight of attention.
+        reach: of the lambda layer: real steps that have an embedding of their distance; of convolutions: real steps
+            that they see at least.
+        dropout: probability of zeroing a weight of attention, or a feature of a row between convolutions.
         bias: add biases to the projections of attention.
         rngs: the stream ``params`` initialises the weights.
 
@@ -105,6 +108,8 @@ def mixer(
         )  # fmt: skip
     if name == "lambda":
         return Lambda(features, heads, reach=reach, causal=causal, rngs=rngs)
-    if not causal:
+    if not causal:  # what follows reads from left to right
         raise InputError(f"mixer: {name} reads from left to right, so `causal` should be True. Try 'attention'.")
+    if name == "tcn":
+        return TCN(features, features, levels=levels_for(reach, TAPS), width=TAPS, dropout=dropout, rngs=rngs)
     return RecurrentMixer(cells.BY_NAME[name], features, rngs=rngs)

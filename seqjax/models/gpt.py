@@ -34,7 +34,7 @@ class GPTConfig:
     layers: int = 4  # L, blocks on top of each other; a multiple of the number of mixers
     heads: int = 4  # of attention, and of the lambda layer
     kv_heads: int = 0  # heads of keys and values, which heads share in groups; 0: as many as heads
-    mixer: tuple[str, ...] = ("attention",)  # of the layers in turn: attention, lambda, or a recurrence
+    mixer: tuple[str, ...] = ("attention",)  # of the layers in turn: attention, lambda, tcn, or a recurrence
     hidden: int = 0  # inner width of the feed-forward networks; 0: 4 times the features
     positions: str = "learned"  # learned, sinusoidal, rotary, alibi or none
     norm: str = "layer"  # layer or rms
@@ -44,7 +44,7 @@ class GPTConfig:
     tied: bool = True  # score symbols with their own embedding
     remat: bool = False  # compute activations again for the gradient: less memory, more time
     window: int = 0  # tokens that attention looks back; 0: all of the context
-    reach: int = 16  # tokens back whose distance a lambda layer tells apart
+    reach: int = 16  # tokens back whose distance a lambda layer tells apart, or that a tcn layer sees at least
 
     def __post_init__(self):
         check_blocks(self, POSITIONS, layers=1, hidden=0, kv_heads=0, window=0, reach=1)
@@ -67,7 +67,10 @@ class GPTConfig:
 
     @property
     def endless(self) -> bool:
-        """Whether the model sees everything before: no attention, and no positions to run out of."""
+        """Whether there is no end to what it reads: no attention with a context, and no positions to run out of.
+
+        A recurrence sees everything before; a convolution, its last steps.
+        """
         return "attention" not in self.mixer and self.positions == "none"
 
 
@@ -193,7 +196,7 @@ def gpt(config: GPTConfig, vocabulary: int, context: int) -> NextSymbol:
     """A decoder as pure functions; text beyond the context is read in windows, see :mod:`seqjax.models.context`.
 
     Batches carry nothing; each row of one is at most C tokens. A model without attention and without positions
-    (``config.endless``) has no windows: it has read everything before.
+    (``config.endless``) has no windows: it reads on without end.
 
     Args:
         config: its shape.

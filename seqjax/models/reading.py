@@ -15,6 +15,7 @@ from seqjax import cells
 from seqjax.checks import InputError, check_choice
 from seqjax.layers import Linear, Stack
 from seqjax.models.shapes import check_blocks
+from seqjax.models.tcn import ConvolutionReader, ConvolutionReaderConfig
 from seqjax.models.transformer import Side
 from seqjax.ops.dropout import dropout, fold
 
@@ -144,6 +145,7 @@ READERS: dict[type, Callable[..., Any]] = {
     AttentionReaderConfig: lambda config, features, longest, rngs: AttentionReader(
         config, features, longest=longest, rngs=rngs
     ),
+    ConvolutionReaderConfig: lambda config, features, longest, rngs: ConvolutionReader(config, features, rngs=rngs),
     BagReaderConfig: lambda config, features, longest, rngs: BagReader(features),
 }
 
