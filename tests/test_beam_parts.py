@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from seqjax.decoding.highest import first_highest, highest
+from seqjax.ops.highest import first_highest, highest
 from seqjax.decoding.places import _copy_changed, _gather, move, settle
 
 

@@ -14,7 +14,6 @@ from jax.typing import ArrayLike
 
 from seqjax.checks import InputError, check_ids, check_mask, check_shape
 from seqjax.decoding.decodable import Decodable, advance, check_model, open_model
-from seqjax.decoding.highest import first_highest
 from seqjax.decoding.limits import NO_LIMITS, Limits, Prefix, check_limits, forbid, read_prefix
 from seqjax.ops.dropout import check_keys, fold
 from seqjax.ops.sampling import Sampling, sample
@@ -209,10 +208,6 @@ def log_normalizer(logits: Array) -> Array:
     return jax.nn.logsumexp(logits.astype(jnp.float32), axis=-1)
 
 
-def _choose(logits: Array, keys: Array | None, sampling: Sampling, seen: Array | None) -> Array:
-    if sampling.greedy and sampling.repetition_penalty == 1:
-        return first_highest(logits)
-    return sample(logits, keys, sampling, seen)
 
 
 def step(model: Decodable, given: Given, progress: Progress, rules: Rules) -> Progress:
@@ -221,7 +216,7 @@ def step(model: Decodable, given: Given, progress: Progress, rules: Rules) -> Pr
     state, logits = advance(model, given.weights, given.memory, progress.state, progress.last)
     logits = logits.astype(jnp.float32)
     allowed = forbid(logits, progress.made, position, rules.limits, rules.end)
-    last = _choose(allowed, fold(given.keys, position), rules.sampling, seen)
+    last = sample(allowed, fold(given.keys, position), rules.sampling, seen)
     if given.prefix is not None:
         last = jnp.where(*given.prefix.at(position), last)
     gained = jnp.take_along_axis(logits, last[:, None], axis=-1)[:, 0] - log_normalizer(logits)

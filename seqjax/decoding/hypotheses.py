@@ -14,9 +14,9 @@ from jax import Array
 
 from seqjax.decoding.decodable import Decodable, advance, repeat_rows
 from seqjax.decoding.engine import Given, log_normalizer, put_column
-from seqjax.decoding.highest import highest
 from seqjax.decoding.limits import Limits, forbid
 from seqjax.decoding.places import move, settle
+from seqjax.ops.highest import highest
 
 
 class BeamRules(NamedTuple):

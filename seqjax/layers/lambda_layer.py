@@ -43,6 +43,11 @@ class Lambda(nnx.Module):
 
     def __init__(self, features: int, heads: int, *, reach: int, width: int = 16, causal: bool = True, rngs: nnx.Rngs):
         _, _, self.values = head_sizes("Lambda", features, heads, None)
+        if self.values < 2:
+            raise InputError(
+                f"Lambda: the values of each head are normalised, so a head should have 2 features at least, "
+                f"but features / heads = {self.values}. Try heads={max(1, features // 2)}."
+            )
         if reach < 1 or width < 1:
             raise InputError(f"Lambda: reach and width should be at least 1, but R = {reach} and K = {width}.")
         self.features, self.heads, self.reach, self.width, self.causal = features, heads, reach, width, causal

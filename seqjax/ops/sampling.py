@@ -14,6 +14,7 @@ from jax import Array
 
 from seqjax.checks import InputError, check_mask
 from seqjax.ops.dropout import check_keys
+from seqjax.ops.highest import first_highest
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -209,10 +210,11 @@ def sample(logits: Array, keys: Array | None, sampling: Sampling, seen: Array | 
         [1, 0]
     """
     if sampling.greedy:
-        return jnp.argmax(_penalize(logits, sampling, seen), axis=-1).astype(jnp.int32)
+        return first_highest(_penalize(logits, sampling, seen))
     if keys is None:
         raise InputError("sample: `keys` should be one key per row, but it is None. Without chance, try `greedy=True`.")
     check_keys("sample", keys, logits.shape[:-1])
     logits = adjust(logits, sampling, seen)
-    ids = jax.vmap(jax.random.categorical)(keys.reshape(-1), logits.reshape(-1, logits.shape[-1]))
-    return ids.reshape(keys.shape).astype(jnp.int32)
+    rows = logits.reshape(-1, logits.shape[-1])
+    noise = jax.vmap(lambda key: jax.random.gumbel(key, rows.shape[-1:], rows.dtype))(keys.reshape(-1))
+    return first_highest(rows + noise).reshape(keys.shape)

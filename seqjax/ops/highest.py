@@ -12,7 +12,7 @@ MANY = 4096  # V from which two stages are faster than one: half the time on a C
 
 
 def first_highest(values: Array) -> Array:
-    """Where the highest of each row stands, the first of equals: (R, V) to (R,) int32.
+    """Where the highest of each row stands, the first of equals: (*B, V) to (*B,) int32.
 
     ``jnp.argmax`` with two reductions that vectorise: 0.9 ms instead of 11.5 for 32 rows of V = 50,257 on a CPU.
 
