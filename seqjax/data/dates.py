@@ -138,8 +138,8 @@ def _names_its_parts(pattern: str) -> bool:
 
 
 @functools.cache
-def locale_of(language: str):
-    """What babel knows of a language.
+def locale_of(language: str, where: str = "data.dates"):
+    """What babel knows of a language; ``where`` is what a refusal begins with.
 
     Raises:
         InputError: an unknown language; babel is not installed.
@@ -148,11 +148,11 @@ def locale_of(language: str):
         import babel
     except ImportError:
         raise InputError(
-            "data: the default data, dates, is written by babel, which is not installed. "
+            "data: the default data is written by babel, which is not installed. "
             "Try pip install -e '.[data]', or give data of your own: --data.path FILE."
         ) from None
     try:
         return babel.Locale.parse(language)
     except (ValueError, babel.UnknownLocaleError):
         known = [name for name in babel.localedata.locale_identifiers() if "_" not in name]
-        raise InputError(f"data.dates: the language {language!r} is unknown. {nearest(language, known)}") from None
+        raise InputError(f"{where}: the language {language!r} is unknown. {nearest(language, known)}") from None
