@@ -17,7 +17,8 @@ class RunFolder(NamedTuple):
     """runs/NAME: config.json, tokenizer.json, metrics.jsonl, samples.txt, curves.png, checkpoints/.
 
     Where the data is cut into words already, ``words.json`` and ``characters.json`` stand for the tokenizer; where
-    something is to be named, ``labels.json`` holds the names; ``pretrained/`` says what a run started from.
+    something is to be named, ``labels.json`` holds the names; ``pretrained/`` says what a run started from, and
+    ``vectors.bin`` holds the word vectors that it started from.
     """
 
     path: Path
@@ -55,13 +56,17 @@ class RunFolder(NamedTuple):
         return self.path / "labels.json"
 
     @property
+    def vectors(self) -> Path:
+        return self.path / "vectors.bin"
+
+    @property
     def pretrained(self) -> Path:
         return self.path / "pretrained"
 
     @property
     def learned(self) -> tuple[Path, ...]:
         """The files that the training split alone decides."""
-        return self.tokenizer, self.source_tokenizer, self.words, self.characters, self.labels
+        return self.tokenizer, self.source_tokenizer, self.words, self.characters, self.labels, self.vectors
 
 
 class Identity(NamedTuple):
