@@ -54,7 +54,8 @@ def read_tag_splits(config: TagsConfig) -> TagSplits:
     repaired: dict[str, int] = {}
     for place, name in enumerate(("train", "valid", "test")):
         parts[place], repaired[name] = check_tags(parts[place], scheme, mend=config.repair)
-    return TagSplits(*parts, scheme=scheme, repaired=repaired)
+    train, valid, test = parts
+    return TagSplits(train, valid, test, scheme, repaired)
 
 
 def scheme_of(config: TagsConfig, tags: Iterable[str]) -> Scheme:

@@ -207,5 +207,8 @@ def _pattern(language: str, form: str) -> tuple[tuple[str, str], ...]:
     from babel.dates import tokenize_pattern
 
     known = locale.date_formats if form in ("full", "long", "medium") else locale.datetime_skeletons
-    pieces = tokenize_pattern(known[form].pattern)
-    return tuple((value, "") if kind == "chars" else ("", value[0] * value[1]) for kind, value in pieces)
+    pieces = []
+    for kind, value in tokenize_pattern(known[form].pattern):
+        field, count = ("", 0) if isinstance(value, str) else value
+        pieces.append((str(value), "") if kind == "chars" else ("", field * count))
+    return tuple(pieces)

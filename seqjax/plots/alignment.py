@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from seqjax.checks import InputError, check_shape
-from seqjax.plots.heatmaps import arrange, draw
+from seqjax.plots.heatmaps import Paint, arrange, draw
 
 TOLERANCE = 1e-3  # how far outside [0, 1] rounding may carry a weight
 SIDES = ("target", "source")
@@ -53,7 +53,9 @@ def alignment(
     _check_scale("alignment", highest)
     side = max(table.shape)
     cell = min(float(np.clip(9 / side, 0.13, 0.34)), max(16 / side, 0.02))
-    return draw({title: table}, arrange([title], targets, sources, 1, cell, title_size=11), sides, highest)
+    return draw(
+        {title: table}, arrange([title], targets, sources, 1, cell, title_size=11), sides, Paint(highest=highest)
+    )
 
 
 def heads(
@@ -97,7 +99,9 @@ def heads(
     across = min(columns or _handy(len(tables), len(targets), len(sources)), len(tables))
     down = math.ceil(len(tables) / across)
     cell = float(np.clip(min(14 / (across * len(sources)), 11 / (down * len(targets))), 0.02, 0.26))
-    return draw(tables, arrange(list(tables), targets, sources, across, cell, above=title), sides, highest)
+    return draw(
+        tables, arrange(list(tables), targets, sources, across, cell, above=title), sides, Paint(highest=highest)
+    )
 
 
 def one_by_one(

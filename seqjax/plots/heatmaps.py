@@ -10,7 +10,18 @@ from seqjax.plots import figure
 from seqjax.plots.labels import fonts, heading, heading_style, inches, labels
 
 PAPER_TO_INK = ("#fbfaf6", "#b5c7d6", "#5b87ad", "#1f4e79", "#0d2741")
+BOTH_WAYS = ("#7a2e1d", "#c98b6b", "#fbfaf6", "#5b87ad", "#0d2741")  # below 0, 0, above 0
+NOWHERE = "#e4e1d8"  # where a table holds NaN
 SMALLEST = 4.5  # points; labels that would be smaller give way to counted steps
+
+
+class Paint(NamedTuple):
+    """How numbers become tones."""
+
+    tones: tuple[str, ...] = PAPER_TO_INK  # from the lowest to the highest
+    lowest: float = 0.0
+    highest: float = 1.0
+    unit: str = "probability"  # beside the colour bar
 
 
 class Sheet(NamedTuple):
@@ -77,14 +88,14 @@ def arrange(
     )  # fmt: skip
 
 
-def draw(tables: Mapping[str, np.ndarray], sheet: Sheet, sides: tuple[str, str], highest: float):
+def draw(tables: Mapping[str, np.ndarray], sheet: Sheet, sides: tuple[str, str], paint: Paint):
     """Fill a sheet.
 
     Args:
         tables: by title, (T, S) each.
         sheet: made for them.
         sides: what rows and columns are.
-        highest: the value of the darkest tone; the lightest is 0.
+        paint: tones, and the numbers at both ends of them.
 
     Returns:
         A matplotlib ``Figure``: its first axes are the panels, its last the colour bar.
@@ -92,27 +103,27 @@ def draw(tables: Mapping[str, np.ndarray], sheet: Sheet, sides: tuple[str, str],
     from matplotlib.colors import LinearSegmentedColormap
 
     drawn = figure(figsize=(sheet.width, sheet.height), dpi=150, layout="none")
-    tones = LinearSegmentedColormap.from_list("ink", PAPER_TO_INK)
+    tones = LinearSegmentedColormap.from_list("ink", paint.tones).with_extremes(bad=NOWHERE)
     wide, high = len(sheet.sources) * sheet.cell, len(sheet.targets) * sheet.cell
     for number, (name, table) in enumerate(tables.items()):
         row, column = divmod(number, sheet.across)
         x = sheet.left + column * (wide + sheet.gap)
         y = sheet.bottom + (sheet.down - 1 - row) * (high + sheet.top)
         axes = drawn.add_axes((x / sheet.width, y / sheet.height, wide / sheet.width, high / sheet.height))
-        axes.imshow(table, aspect="auto", cmap=tones, vmin=0, vmax=highest, interpolation="nearest")
+        axes.imshow(table, aspect="auto", cmap=tones, vmin=paint.lowest, vmax=paint.highest, interpolation="nearest")
         _frame(axes, sheet)
         _name_rows(axes, sheet, sides[0] if column == 0 else None)
         _name_columns(axes, sheet, sides[1] if number + sheet.across >= len(tables) else None)
         axes.set_title(heading(name), loc="left", fontsize=sheet.title_size, pad=7, **heading_style())
-    over = max(float(table.max()) for table in tables.values()) > highest * (1 + 1e-6)
-    _bar(drawn, sheet, sheet.left + sheet.across * (wide + sheet.gap) - sheet.gap, over)
+    over = max(float(np.nanmax(table)) for table in tables.values()) > paint.highest * (1 + 1e-6)
+    _bar(drawn, sheet, sheet.left + sheet.across * (wide + sheet.gap) - sheet.gap, over, paint.unit)
     if sheet.above:
         place = sheet.left / sheet.width, 1 - 0.1 / sheet.height
         drawn.text(*place, heading(sheet.above), fontsize=11, va="top", **heading_style())
     return drawn
 
 
-def _bar(drawn, sheet: Sheet, right: float, over: bool) -> None:
+def _bar(drawn, sheet: Sheet, right: float, over: bool, unit: str) -> None:
     """The colour bar, beside the panels and no higher than is handy."""
     every = sheet.down * (len(sheet.targets) * sheet.cell + sheet.top) - sheet.top
     tall = max(min(2.2, every), 0.9)
@@ -120,7 +131,7 @@ def _bar(drawn, sheet: Sheet, right: float, over: bool) -> None:
     sizes = sheet.width, sheet.height, sheet.width, sheet.height
     axes = drawn.add_axes(tuple(inch / size for inch, size in zip(place, sizes, strict=True)))
     bar = drawn.colorbar(drawn.axes[0].images[0], cax=axes, extend="max" if over else "neither")
-    bar.set_label("probability", fontsize=8, color="0.25")
+    bar.set_label(unit, fontsize=8, color="0.25")
     bar.outline.set_visible(False)
     bar.ax.tick_params(color="0.6", labelcolor="0.25", labelsize=7)
 
