@@ -126,7 +126,7 @@ def examine(use: TagUse, parts: Mapping[str, Sequence[Tagged]], folder: RunFolde
 
 def draw_transitions(use: TagUse, folder: RunFolder) -> None:
     """Write transitions.png, if the model has transitions and matplotlib is there."""
-    from seqjax.plots import transitions
+    from seqjax.plots.transitions import transitions
 
     if "transitions" not in use.params:
         return
