@@ -22,7 +22,7 @@ from seqjax.data.treebank_grammar import GRAMMAR, LEXICON, NOUNS, VERBS
 
 NUMBERS, FORMS = "sp", "spbng"
 PART = re.compile(r"(?:([a-z:]+)\()?([$^]?)(?:['\"](.+)['\"]([A-Z]+)|([\w.-]+))\)?")
-DRAWS = 100  # for every sentence wanted, before giving up
+PATIENCE = 20_000  # sentences in a row that are too long or there already, before giving up
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -95,18 +95,18 @@ def write_treebank(config: TreebankConfig) -> tuple[list[Tree], list[Tree], list
     draw = random.Random(config.seed)
     found: dict[tuple[str, ...], Tree] = {}
     wanted = config.sentences + 2 * config.held
-    for _ in range(DRAWS * wanted):
-        nodes = _write(draw)
+    vain = 0
+    while len(found) < wanted:
+        nodes, vain = _write(draw), vain + 1
         if len(nodes) <= config.longest:
             tree = _as_tree(nodes, f"written-{len(found) + 1}")
+            vain = vain if tree.forms in found else 0
             found.setdefault(tree.forms, tree)
-        if len(found) == wanted:
-            break
-    else:
-        raise InputError(
-            f"data.treebank: of {wanted} different sentences of at most {config.longest} words the grammar wrote only "
-            f"{len(found)}. Ask for fewer or longer ones: --data.treebank.longest."
-        )
+        if vain >= PATIENCE:
+            raise InputError(
+                f"data.treebank: of {wanted:,} different sentences of at most {config.longest} words the grammar "
+                f"found only {len(found):,}. Ask for fewer or longer ones: --data.treebank.longest."
+            )
     trees, ends = list(found.values()), (config.sentences, config.sentences + config.held)
     return trees[: ends[0]], trees[ends[0] : ends[1]], trees[ends[1] :]
 
