@@ -24,7 +24,7 @@ class TagSplits(NamedTuple):
     Attributes:
         train: to train on; and so on.
         scheme: how the tags mark spans.
-        repaired: of each split, how many sentences had tags that were mended.
+        repaired: of the files for each split, how many sentences had tags that were mended.
     """
 
     train: list[Tagged]
@@ -49,12 +49,12 @@ def read_tag_splits(config: TagsConfig) -> TagSplits:
         >>> len(splits.train), len(splits.test), splits.scheme
         (20, 2, 'bio')
     """
-    parts = _parts(config) if config.path else write_tagged_dates(config.dates, config.split)
+    parts = _read(config) if config.path else write_tagged_dates(config.dates, config.split)
     scheme = scheme_of(config, {tag for one in parts[0] for tag in one.tags})
     repaired: dict[str, int] = {}
     for place, name in enumerate(("train", "valid", "test")):
         parts[place], repaired[name] = check_tags(parts[place], scheme, mend=config.repair)
-    train, valid, test = parts
+    train, valid, test = _split(config, parts) if config.path else parts
     return TagSplits(train, valid, test, scheme, repaired)
 
 
@@ -139,19 +139,25 @@ def encode_words(sentences: Sequence[Sequence[str]], words: WordList, characters
     return steps
 
 
-def _parts(config: TagsConfig) -> list[list[Tagged]]:
-    sentences = read_tagged(config.path, config)
-    given = [read_tagged(paths, config) if paths else [] for paths in (config.valid_path, config.test_path)]
+def _read(config: TagsConfig) -> list[list[Tagged]]:
+    """The sentences of the files for training, for validation and for test; none where there are no files."""
+    files = config.path, config.valid_path, config.test_path
+    return [read_tagged(paths, config) if paths else [] for paths in files]
+
+
+def _split(config: TagsConfig, parts: list[list[Tagged]]) -> list[list[Tagged]]:
+    """Deal the first part to those that are empty."""
+    sentences, *given = parts
     fractions = [config.split[0], *(0.0 if given[i] else config.split[i + 1] for i in range(2))]
     named = [Pair("\n".join(one.words), str(number)) for number, one in enumerate(sentences)]
     dealt = split_pairs(named, [fraction / sum(fractions) for fraction in fractions])
-    parts = [[sentences[int(pair.target)] for pair in part] for part in dealt]
-    parts = [parts[0], given[0] or parts[1], given[1] or parts[2]]
-    for name, part in zip(("training", "validation", "test"), parts, strict=True):
+    found = [[sentences[int(pair.target)] for pair in part] for part in dealt]
+    found = [found[0], given[0] or found[1], given[1] or found[2]]
+    for name, part in zip(("training", "validation", "test"), found, strict=True):
         if not part:
             raise InputError(
                 f"data: the {name} split is empty: there are {len(sentences)} sentences, and `split` is "
                 f"{tuple(config.split)}. "
                 "Give more sentences, or files of their own: --data.valid-path, --data.test-path."
             )
-    return parts
+    return found
