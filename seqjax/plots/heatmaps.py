@@ -54,6 +54,7 @@ def arrange(
     *,
     above: str = "",
     title_size: float = 9,
+    longest: int = 16,
 ) -> Sheet:
     """Find room for panels of T rows and S columns with tokens along the outer ones.
 
@@ -65,8 +66,9 @@ def arrange(
         cell: the side of a cell in inches. Tokens are left out where their font would be below ``SMALLEST``.
         above: a title of the whole sheet.
         title_size: points.
+        longest: characters of a token.
     """
-    rows, columns = labels(targets), labels(sources)
+    rows, columns = labels(targets, longest), labels(sources, longest)
     font = min(10.0, cell * 72 * 0.78)
     shown = font >= SMALLEST
     upright = [inches(text, font) + 0.06 <= cell for text in columns]

@@ -9,6 +9,7 @@ from seqjax.checks import InputError, check_shape
 from seqjax.plots.heatmaps import BOTH_WAYS, Paint, arrange, draw
 
 START, END = "start", "end"
+LONGEST = 40  # characters of a tag; kinds are told apart by their ends
 IMPOSSIBLE = -1e3  # nats; a score below it forbids a transition
 
 
@@ -63,5 +64,5 @@ def transitions(
     table = np.where(table > IMPOSSIBLE, table, np.nan)
     most = float(np.nanmax(np.abs(table), initial=0.0)) or 1.0
     cell = float(np.clip(9 / max(table.shape), 0.11, 0.34))
-    sheet = arrange([title], rows, columns, 1, cell, title_size=11)
+    sheet = arrange([title], rows, columns, 1, cell, title_size=11, longest=LONGEST)
     return draw({title: table}, sheet, ("tag", "next tag"), Paint(BOTH_WAYS, -most, most, "score, nats"))

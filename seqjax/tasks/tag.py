@@ -38,7 +38,6 @@ class TagConfig(RunConfig):
 
     data: TagsConfig = TagsConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
-    embeddings: EmbeddingsConfig = EmbeddingsConfig()
     shown: int = 3  # validation sentences shown with their tags at each validation; 0: none
 
     def __post_init__(self):
@@ -48,20 +47,27 @@ class TagConfig(RunConfig):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RecurrentTagConfig(TagConfig):
+class WordTagConfig(TagConfig):
+    """Train a model that gives every word a tag, over vectors of words of its own."""
+
+    embeddings: EmbeddingsConfig = EmbeddingsConfig()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RecurrentTagConfig(WordTagConfig):
     """Train recurrent layers that give every token a tag."""
 
     model: RecurrentTaggerConfig = RecurrentTaggerConfig()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AttentionTagConfig(TagConfig):
+class AttentionTagConfig(WordTagConfig):
     """Train the encoder of a Transformer that gives every token a tag."""
 
     model: AttentionTaggerConfig = AttentionTaggerConfig()
 
 
-PRESETS = {
+PRESETS: dict[str, TagConfig] = {
     "bilstm-crf": RecurrentTagConfig(
         steps=600, batch_size=32, evaluate_every=100, model=RecurrentTaggerConfig(crf=True),
         optimizer=OptimizerConfig(learning_rate=3e-3, warmup=50),
