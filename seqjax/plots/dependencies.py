@@ -118,7 +118,8 @@ def _check(words: Sequence[str], heads: ArrayLike, relations: Sequence[str], tag
 
 def _columns(shown: Sequence[str], names: Sequence[str], tags: Sequence[str], arcs: Sequence[Arc]) -> np.ndarray:
     """The middle of every word in inches, so far apart that words do not touch and relations fit their arcs."""
-    wide = [max(inches(word, WORD), *(inches(tag, TAG) for tag in tags[at : at + 1])) for at, word in enumerate(shown)]
+    below = tags or [""] * len(shown)
+    wide = [max(inches(word, WORD), inches(tag, TAG)) for word, tag in zip(shown, below, strict=True)]
     counts = np.bincount([end for arc in arcs for end in {arc.word, arc.head}], minlength=len(shown))
     wide = [max(width, APART * count) for width, count in zip(wide, counts, strict=True)]
     xs = np.zeros(len(shown))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,11 +15,11 @@ from seqjax.data import Examples, LabelList, WordList, example_batches
 from seqjax.data.conllu import UNKNOWN, Tree, looks_like_conllu, make_tree, parse_conllu, with_heads, write_conllu
 from seqjax.data.spanning_tree import spanning_tree
 from seqjax.data.tagged import encode_words
-from seqjax.data.tagged_dates import cut_words
 from seqjax.data.trees import TreesConfig, Unseen, attachment
 from seqjax.models.parser import ParserModel
 
 ROWS = 64  # sentences read in one call, at most
+MARKS = re.compile(r"['’](?:s|d|m|re|ve|ll)\b|\w+(?:-\w+)*|[^\w\s]")  # words, what English hangs on them, marks
 ROOT = "root"  # the relation of the word that hangs on nothing, in Universal Dependencies
 
 
@@ -111,11 +112,13 @@ def read_sentences(lines: list[str], options: PredictTrees, longest: int) -> lis
     Example:
         >>> [tree.forms for tree in read_sentences(["Birds sing .", "", "Dogs bark ."], PredictTrees(), 10)]
         [('Birds', 'sing', '.'), ('Dogs', 'bark', '.')]
+        >>> read_sentences(["Maria's owl-like cat, again?"], PredictTrees(punctuation=True), 10)[0].forms
+        ('Maria', "'s", 'owl-like', 'cat', ',', 'again', '?')
     """
     if looks_like_conllu(lines):
         trees = parse_conllu("\n".join(lines), "standard input", heads=False)
     else:
-        cut = cut_words if options.punctuation else str.split
+        cut = MARKS.findall if options.punctuation else str.split
         rows = [(number, tuple(cut(line))) for number, line in enumerate(lines, 1)]
         trees = [
             make_tree(forms, [UNKNOWN] * len(forms), forms)._replace(
