@@ -1,5 +1,9 @@
 """Models: one paper per file, layers wired together."""
 
+from seqjax.models.bert import BERT as BERT
+from seqjax.models.bert import BertConfig as BertConfig
+from seqjax.models.bert import MaskedModel as MaskedModel
+from seqjax.models.bert import bert as bert
 from seqjax.models.gpt import GPT as GPT
 from seqjax.models.gpt import GPTConfig as GPTConfig
 from seqjax.models.gpt import gpt as gpt
