@@ -26,11 +26,11 @@ from seqjax.ops.dropout import dropout, fold
 class ParserConfig:
     """The shape of a parser."""
 
-    words: WordFeaturesConfig = WordFeaturesConfig()
-    reader: RecurrentReaderConfig = RecurrentReaderConfig(features=128, layers=2, dropout=0.3)
+    words: WordFeaturesConfig = WordFeaturesConfig(dropout=0.2)
+    reader: RecurrentReaderConfig = RecurrentReaderConfig(features=128, layers=2, dropout=0.2)
     arc_features: int = 128  # D, of a word as a dependent and as a head, where heads are scored
     label_features: int = 48  # D, where relations are scored
-    dropout: float = 0.3  # probability of zeroing one of these features
+    dropout: float = 0.2  # probability of zeroing one of these features
 
     def __post_init__(self):
         for name in ("arc_features", "label_features"):
@@ -129,9 +129,9 @@ def parser(config: ParserConfig, words: int, characters: int, labels: int, *, fr
         >>> features = WordFeaturesConfig(embedding=4, characters="none")
         >>> model = parser(ParserConfig(words=features, reader=RecurrentReaderConfig(features=4)), 9, 0, 3)
         >>> batch = {"words": jnp.array([[3, 8]]), "mask": jnp.array([[True, True]])}
-        >>> params = model.init(jax.random.key(0))
-        >>> parsed = model.read(params, batch, None)
-        >>> parsed.arcs.shape, model.relate(params, parsed, jnp.array([[2, 0]]), batch["mask"]).shape
+        >>> params = jax.eval_shape(model.init, jax.random.key(0))
+        >>> parsed = jax.eval_shape(model.read, params, batch)
+        >>> parsed.arcs.shape, jax.eval_shape(model.relate, params, parsed, jnp.array([[2, 0]]), batch["mask"]).shape
         ((1, 2, 3), (1, 2, 3))
     """
     init, apply = pure(lambda rngs: Parser(config, words, characters, labels, frozen=frozen, rngs=rngs))

@@ -49,7 +49,7 @@ class ParseConfig(RunConfig):
 
 PRESETS = {
     "biaffine": ParseConfig(
-        steps=600, batch_size=32, evaluate_every=150,
+        steps=1000, batch_size=32, evaluate_every=250,
         optimizer=OptimizerConfig(learning_rate=3e-3, warmup=50, options={"b2": 0.9}),
     )
 }  # fmt: skip

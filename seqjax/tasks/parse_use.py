@@ -18,7 +18,7 @@ from seqjax.data.tagged import encode_words
 from seqjax.data.trees import TreesConfig, Unseen, attachment
 from seqjax.models.parser import ParserModel
 
-ROWS = 64  # sentences read in one call, at most
+FEW, ROWS = 8, 64  # sentences read in one call: two shapes and no more
 MARKS = re.compile(r"['’](?:s|d|m|re|ve|ll)\b|\w+(?:-\w+)*|[^\w\s]")  # words, what English hangs on them, marks
 ROOT = "root"  # the relation of the word that hangs on nothing, in Universal Dependencies
 
@@ -63,7 +63,7 @@ class ParseUse(NamedTuple):
             return []
         read, relate = compiled(self.model)
         examples = Examples(encode_words([tree.forms for tree in trees], self.words, self.characters), {})
-        rows = min(ROWS, 1 << (len(trees) - 1).bit_length())
+        rows = FEW if len(trees) <= FEW else ROWS
         batches = example_batches(examples, rows=rows, train=False, buckets=self.data.buckets)
         found = list(trees)
         for batch in map(batches.__getitem__, range(len(batches))):
