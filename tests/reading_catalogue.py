@@ -7,12 +7,22 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from seqjax.models import classifier as models
-from seqjax.models.pure import pure
-from seqjax.models.reading import AttentionReaderConfig, RecurrentReaderConfig, make_reader
+from seqjax.models.bert import BertConfig, bert
+from seqjax.models.bert_reading import BertSizes, WordBERT
+from seqjax.models.character_words import SpellingConfig
+from seqjax.models.elmo import ElmoConfig, elmo
+from seqjax.models.elmo_reading import ElmoReader, ElmoVectors
+from seqjax.models.parser import ParserConfig, parser
+from seqjax.models.pure import of_targets, pure
+from seqjax.models.reading import AttentionReaderConfig, BagReaderConfig, RecurrentReaderConfig, make_reader
+from seqjax.models.tagger import AttentionTaggerConfig, RecurrentTaggerConfig, WordReader, tagger
 from seqjax.models.tcn import ConvolutionReaderConfig
+from seqjax.models.word_features import WordFeatures, WordFeaturesConfig
+from seqjax.ops import crf
 
 V, CLASSES = 9, 3
 
@@ -69,14 +79,119 @@ def read(name: str, config: Any, *, causal: bool) -> ReadingRow:
     return ReadingRow(f"read-{name}", build, features, per_step=True, causal=causal)
 
 
+def spelled(random: np.random.Generator, shape: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Words to predict, and their spelling as ELMo reads it."""
+    words, lengths = random.integers(0, V, size=shape), random.integers(1, 5, size=(*shape, 1))
+    characters = random.integers(1, V, size=(*shape, 4)) * (np.arange(4) < lengths)
+    both = {"characters": characters.astype(np.int32), "spelling": characters.astype(np.int32)}
+    return both | {"words": words.astype(np.int32)}
+
+
+def elmo_shape(kind: str) -> ElmoConfig:
+    """A small ELMo."""
+    shape = SpellingConfig(kind=kind, embedding=3, widths=(1, 2), filters=(2, 3), features=4)
+    return ElmoConfig(spelling=shape, features=3, hidden=4, layers=1, dropout=0.3)
+
+
+def elmo_sides():
+    """Vectors of every layer, as (B, T, L, D), and how surprising both models find what comes next."""
+    model = elmo(elmo_shape("lstm"), V, V)
+
+    def apply(params, batch, keys):
+        said = {name: of_targets(*side) for name, side in model.predict(params, batch, keys).items()}
+        return model.read(params, batch, keys).swapaxes(1, 2), said["forward"][:, 1:], said["backward"][:, :-1]
+
+    return model.init, apply
+
+
+def elmo_reader():
+    """ELMo left as it is, beside words' own vectors."""
+
+    def make(rngs):
+        own = WordFeatures(WordFeaturesConfig(embedding=2, characters="none"), V, 0, rngs=rngs)
+        vectors = ElmoVectors(elmo_shape("cnn"), V, dropout=0.3, frozen=True, rngs=rngs)
+        return ElmoReader(own, vectors, BagReaderConfig(), rngs=rngs)
+
+    return pure(make)
+
+
+BERT = BertConfig(features=4, layers=1, heads=2, hidden=5, dropout=0.3)
+
+
+def two_texts(random: np.random.Generator, shape: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Tokens, and which of two texts they belong to."""
+    segments = np.broadcast_to(np.arange(shape[1]) > 1, shape).astype(np.int32)
+    return {"tokens": random.integers(1, V, size=shape).astype(np.int32), "segments": segments}
+
+
+def bert_scores():
+    """Of every token, as if it had been masked."""
+    model = bert(BERT, V, 8)
+    return model.init, lambda params, batch, keys: model.score(params, model.read(params, batch, keys))
+
+
+def bert_relation():
+    """Whether the second text of a row follows the first."""
+    model = bert(BERT, V, 8)
+    return model.init, lambda params, batch, keys: model.relate(params, model.read(params, batch, keys), batch["mask"])
+
+
+def cut(random: np.random.Generator, shape: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Words of one to three pieces."""
+    pieces, lengths = random.integers(1, V - 2, size=(*shape, 3)), random.integers(1, 4, size=(*shape, 1))
+    return {"pieces": (pieces * (np.arange(3) < lengths)).astype(np.int32)}
+
+
+def bert_words():
+    """Words cut into pieces, each seen as its first one."""
+    sizes = BertSizes(BERT, V, 26, V - 2, V - 1)
+    return pure(lambda rngs: WordBERT(sizes, rngs=rngs))
+
+
+def written(random: np.random.Generator, shape: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Words and the characters they are written with."""
+    characters = random.integers(1, V, size=(*shape, 4)) * (np.arange(4) < random.integers(1, 5, size=(*shape, 1)))
+    return {"words": random.integers(0, V, size=shape).astype(np.int32), "characters": characters.astype(np.int32)}
+
+
+def tag(name: str, config: Any, characters: str, *, causal: bool = False) -> ReadingRow:
+    """One row: how likely each tag is at each step, or the scores of tags where they stand by themselves."""
+    words = WordFeaturesConfig(embedding=3, characters=characters, character_embedding=2, character_features=2)
+    config = dataclasses.replace(config, words=words)
+
+    def build():
+        model = tagger(lambda rngs: WordReader(config, V, V, rngs=rngs), CLASSES, chained=config.crf)
+
+        def apply(params, batch, keys=None):
+            emissions, transitions = model.scores(params, batch, keys)
+            return emissions if transitions is None else crf.marginals(emissions, transitions, batch["mask"])
+
+        return model.init, apply
+
+    return ReadingRow(f"tag-{name}", build, written, per_step=True, causal=causal)
+
+
+def parse():
+    """What words look at as their heads, and the relations to the likeliest: both wherever the words stand."""
+    words = WordFeaturesConfig(embedding=3, characters="cnn", character_embedding=2, character_features=2)
+    model = parser(ParserConfig(words=words, reader=LSTM, arc_features=4, label_features=3), V, V, CLASSES)
+
+    def apply(params, batch, keys=None):
+        parsed = model.read(params, batch, keys)
+        looked = jax.nn.softmax(parsed.arcs) @ parsed.heads
+        return looked, model.relate(params, parsed, parsed.arcs.argmax(axis=-1), batch["mask"])
+
+    return model.init, apply
+
+
 LSTM = RecurrentReaderConfig(features=3, dropout=0.3)
+ONE_WAY = dataclasses.replace(LSTM, bidirectional=False)
 READING_MODELS = [
-    classify("bilstm", models.RecurrentClassifierConfig(reader=LSTM), "last"),
+    classify("bilstm", models.RecurrentClassifierConfig(reader=LSTM), "last+max"),
     classify(
         "lstm", models.RecurrentClassifierConfig(reader=dataclasses.replace(LSTM, bidirectional=False)), "attention"
     ),
-    classify("bag", models.BagClassifierConfig(), "first", hidden=4),
-    classify("bag", models.BagClassifierConfig(), "sum"),
+    classify("bag", models.BagClassifierConfig(), "first+sum", hidden=4),
     classify("tcn", models.ConvolutionClassifierConfig(reader=ConvolutionReaderConfig(features=3, layers=2)), "max"),
     classify(
         "transformer",
@@ -84,4 +199,13 @@ READING_MODELS = [
         "mean",
     ),
     read("tcn", ConvolutionReaderConfig(features=3, layers=1, weight_norm=False), causal=True),
+    ReadingRow("bert-scores", bert_scores, two_texts, per_step=True),
+    ReadingRow("bert-relation", bert_relation, two_texts),
+    ReadingRow("bert-words", bert_words, cut, per_step=True),
+    tag("bilstm-crf", RecurrentTaggerConfig(reader=LSTM), "cnn"),
+    tag("lstm", RecurrentTaggerConfig(reader=ONE_WAY, crf=False), "lstm", causal=True),
+    tag("transformer", AttentionTaggerConfig(reader=AttentionReaderConfig(features=4, layers=1, heads=2)), "none"),
+    ReadingRow("elmo", elmo_sides, spelled, per_step=True),
+    ReadingRow("elmo-reader", elmo_reader, spelled, per_step=True),
+    ReadingRow("parse", parse, written, per_step=True),
 ]

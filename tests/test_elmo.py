@@ -134,7 +134,7 @@ def reader() -> Reader:
     data = SentencesConfig(min_count=1, characters=C)
     lists = Lists.of(SENTENCES, data)
     model = elmo(SHAPE, lists.words.size, lists.characters.size)
-    return Reader(model, lists, data, jax.jit(model.init, compiler_options=SWIFT)(jax.random.key(1)))
+    return Reader(model, lists, data, SHAPE, jax.jit(model.init, compiler_options=SWIFT)(jax.random.key(1)))
 
 
 def test_a_sentence_gives_the_same_vectors_whatever_came_before():

@@ -38,4 +38,4 @@ def scalar_mix(layers: Array, scores: Array, scale: ArrayLike = 1.0) -> Array:
     if layers.ndim < 3:
         raise InputError(f"scalar_mix: `layers` should be (*B, L, T, D), but it is {layers.shape}.")
     check_shape("scalar_mix", "scores", scores, "(L,)", layers.shape[-3:-2])
-    return scale * jnp.einsum("...ltd,l->...td", layers, jax.nn.softmax(scores))
+    return jnp.asarray(scale) * jnp.einsum("...ltd,l->...td", layers, jax.nn.softmax(scores))

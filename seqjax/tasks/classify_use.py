@@ -16,6 +16,7 @@ from seqjax.models.classifier import ClassModel
 from seqjax.tasks.class_metrics import accuracy_of, confusion_matrix, has_sklearn, macro_f1, most_confused
 from seqjax.tasks.class_metrics import ngram_baseline as ngrams
 from seqjax.tasks.classify_front import Front
+from seqjax.tasks.elmo_start import draw_mix
 from seqjax.training.folder import RunFolder
 
 ROWS = 256  # texts read in one call, at most
@@ -137,6 +138,7 @@ def examine(use: ClassUse, parts: Mapping[str, Sequence[Labelled]], folder: RunF
         if folder is None or split != "test":
             return row
         print(draw_confusion(counts, names, folder))
+        draw_mix(params, folder)
         if pairs := most_confused(counts, names):
             print("taken for one another: " + ", ".join(f"{one} and {other} {n}" for one, other, n in pairs))
         if rival and has_sklearn():

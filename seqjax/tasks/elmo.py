@@ -100,7 +100,7 @@ def build(config: ElmoTaskConfig, folder: RunFolder) -> Built:
     lists = writer_first(prepare)
     train = batches(config, sentences["train"], lists, train=True)
     whole = functools.partial(batches, config, lists=lists, train=False, shapes=train.lengths)
-    reader = Reader(model_of(config, lists), lists, config.data, None)
+    reader = Reader(model_of(config, lists), lists, config.data, config.model, None)
     job = Job(
         objective=objective(reader.model),
         init=reader.model.init,
@@ -164,7 +164,8 @@ def use(config: ElmoTaskConfig, folder: RunFolder, read_params) -> Reader:
     """The trained model of a run."""
     lists = load_lists(folder)
     model = model_of(config, lists)
-    return Reader(model, lists, config.data, read_params(jax.eval_shape(model.init, jax.random.key(0))))
+    params = read_params(jax.eval_shape(model.init, jax.random.key(0)))
+    return Reader(model, lists, config.data, config.model, params)
 
 
 ELMO = Task(

@@ -18,7 +18,7 @@ from seqjax.checks import InputError
 from seqjax.data.word_list import spell
 from seqjax.data.word_sentences import Lists, SentencesConfig, split_words
 from seqjax.decoding import bucket
-from seqjax.models.elmo import ElmoModel
+from seqjax.models.elmo import ElmoConfig, ElmoModel
 from seqjax.models.pure import of_targets
 
 ROWS = 16  # sentences read in one call
@@ -50,6 +50,7 @@ class Reader(NamedTuple):
     model: ElmoModel
     lists: Lists
     data: SentencesConfig
+    shape: ElmoConfig
     params: Any
 
     def spell(self, words: Sequence[str]) -> np.ndarray:

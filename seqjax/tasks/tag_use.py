@@ -15,6 +15,7 @@ from seqjax.data.tag_config import TagsConfig
 from seqjax.data.tag_schemes import Scheme, legal_transitions, score_spans
 from seqjax.data.tagged_dates import cut_words
 from seqjax.models.tagger import TagModel
+from seqjax.tasks.elmo_start import draw_mix
 from seqjax.tasks.tag_front import Front, Sentence
 from seqjax.training.folder import RunFolder
 
@@ -106,7 +107,8 @@ def _marked(one: Tagged, made: Sequence[str]) -> str:
 def examine(use: TagUse, parts: Mapping[str, Sequence[Tagged]], folder: RunFolder | None):
     """``(params, split) -> metrics``: accuracy of tags, and where tags mark spans, their precision, recall and F1.
 
-    Given a folder, the transitions of a CRF are drawn there beside the metrics of the test split.
+    Given a folder, the transitions of a CRF, and the weights of ELMo's layers, are drawn there beside the metrics of
+    the test split.
     """
 
     def measure(params, split: str) -> dict[str, float]:
@@ -119,6 +121,7 @@ def examine(use: TagUse, parts: Mapping[str, Sequence[Tagged]], folder: RunFolde
             metrics |= score_spans(wanted, made, use.scheme)._asdict()
         if folder is not None and split == "test":
             draw_transitions(use._replace(params=params), folder)
+            draw_mix(params, folder)
         return metrics
 
     return measure
