@@ -2,7 +2,8 @@
 
 B rows, T steps, E features of a symbol, M features that the encoder gives, A features of attention, K classes.
 Sources: Schuster & Paliwal (1997) and Graves & Schmidhuber (2005) for two directions; Joulin et al. (2017), Bag of
-Tricks for Efficient Text Classification, for no recurrence; Yang et al. (2016) for pooling by attention.
+Tricks for Efficient Text Classification, for no recurrence; Yang et al. (2016) for pooling by attention; Howard & Ruder
+(2018), Universal Language Model Fine-tuning for Text Classification, for several poolings side by side.
 """
 
 import dataclasses
@@ -35,7 +36,7 @@ def _check_probabilities(where: str, **values: float) -> None:
 class PoolingConfig:
     """From vectors of steps to scores of classes."""
 
-    pooling: str = "max"  # last, mean, max, sum, attention, or first: the first steps side by side
+    pooling: str = "max"  # last, mean, max, sum, attention, first (the first steps side by side), or several: max+mean
     window: int = 16  # steps that pooling by `first` sees
     attention: int = 64  # A, inner width of pooling by attention
     hidden: int = 0  # features of a layer between pooling and scores; 0: none
@@ -43,11 +44,17 @@ class PoolingConfig:
 
     def __post_init__(self):
         where = type(self).__name__
-        check_choice(where, "pooling", self.pooling, POOLINGS)
+        for name in self.poolings:
+            check_choice(where, "pooling", name, POOLINGS)
         for name, least in (("window", 1), ("attention", 1), ("hidden", 0)):
             if getattr(self, name) < least:
                 raise InputError(f"{where}: `{name}` should be at least {least}, but it is {getattr(self, name)}.")
         _check_probabilities(where, dropout=self.dropout)
+
+    @property
+    def poolings(self) -> tuple[str, ...]:
+        """What is laid side by side."""
+        return tuple(self.pooling.split("+"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,6 +62,7 @@ class SymbolsConfig:
     """From symbols to vectors."""
 
     embedding: int = 64  # E, width of a symbol's vector; a file of vectors brings its own width
+    scale: float = 1.0  # standard deviation of the first vectors; small where there are many symbols, as of words
     embedding_dropout: float = 0.0  # probability of zeroing a feature of a symbol's vector
     symbol_dropout: float = 0.0  # probability of reading a symbol as an unknown one while training
 
@@ -62,6 +70,8 @@ class SymbolsConfig:
         where = type(self).__name__
         if self.embedding < 1:
             raise InputError(f"{where}: `embedding` should be at least 1, but it is {self.embedding}.")
+        if not 0 < self.scale < 100:
+            raise InputError(f"{where}: `scale` should be above 0, but it is {self.scale}. Try 0.1.")
         _check_probabilities(where, embedding_dropout=self.embedding_dropout, symbol_dropout=self.symbol_dropout)
 
 
@@ -127,7 +137,9 @@ class SymbolReader(nnx.Module):
     ):
         self.config, self.unknown = config.symbols, unknown
         width = config.symbols.embedding
-        table = Embedding(vocabulary, width, scale=width**-0.5 if wide(config) else 1.0, rngs=rngs)
+        table = Embedding(
+            vocabulary, width, scale=config.symbols.scale * (width**-0.5 if wide(config) else 1.0), rngs=rngs
+        )
         self.embedding: Any = Frozen(table) if frozen else table
         self.reader = make_reader(config.reader, width, longest=longest, rngs=rngs)
         self.out_features, self.backward = self.reader.out_features, self.reader.backward
@@ -161,10 +173,10 @@ class Classifier(nnx.Module):
     def __init__(self, encoder, classes: int, config: PoolingConfig, *, rngs: nnx.Rngs):
         self.encoder, self.config = encoder, config
         width = encoder.out_features
-        attends = config.pooling == "attention"
+        attends = "attention" in config.poolings
         self.inner = Linear(width, config.attention, rngs=rngs) if attends else None
         self.query = Linear(config.attention, 1, rngs=rngs) if attends else None
-        width *= config.window if config.pooling == "first" else 1
+        width *= sum(config.window if how == "first" else 1 for how in config.poolings)
         self.hidden = Linear(width, config.hidden, rngs=rngs) if config.hidden else None
         self.head = Linear(config.hidden or width, classes, rngs=rngs)
 
@@ -176,8 +188,10 @@ class Classifier(nnx.Module):
         return self.head(xs)
 
     def pool(self, xs: Array, mask: Array) -> Array:
-        """One vector a row: (B, T, M) to (B, M), or (B, window · M)."""
-        how = self.config.pooling
+        """One vector a row: (B, T, M) to (B, M), of the first steps to (B, window · M); several stand side by side."""
+        return jnp.concatenate([self._pooled(how, xs, mask) for how in self.config.poolings], axis=-1)
+
+    def _pooled(self, how: str, xs: Array, mask: Array) -> Array:
         if how == "last":
             return pooling.pool_last(xs, mask, self.encoder.backward)
         if how == "first":
@@ -239,4 +253,4 @@ def classifier(make_encoder: Callable[[nnx.Rngs], Any], classes: int, config: Po
     def look(params, batch):
         return apply(params, batch, method="look")
 
-    return ClassModel(init, logits, look if config.pooling == "attention" else None)
+    return ClassModel(init, logits, look if "attention" in config.poolings else None)
