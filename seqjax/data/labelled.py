@@ -56,7 +56,8 @@ def read_labelled(config: LabelledConfig) -> LabelledSplits:
         True
     """
     if not config.path:
-        return LabelledSplits(*write_names(config.names, config.split), {"train": 0, "valid": 0, "test": 0})
+        train, valid, test = write_names(config.names, config.split)
+        return LabelledSplits(train, valid, test, {"train": 0, "valid": 0, "test": 0})
     examples, places, skipped = read_labelled_files(config.path, config)
     _check_classes(examples, places)
     counts = {"train": skipped, "valid": 0, "test": 0}

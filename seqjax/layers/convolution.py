@@ -3,6 +3,8 @@
 B rows, T steps, D features in, H features, K taps, W steps that a convolution looks back.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -75,7 +77,7 @@ class ConvolutionBlock(nnx.Module):
         weight_norm: bool,
         rngs: nnx.Rngs,
     ):
-        shape = {"width": width, "dilation": dilation, "weight_norm": weight_norm}
+        shape: dict[str, Any] = {"width": width, "dilation": dilation, "weight_norm": weight_norm}
         self.first = CausalConvolution(in_features, features, **shape, rngs=rngs)
         self.second = CausalConvolution(features, features, **shape, rngs=rngs)
         self.residual = None if in_features == features else Projection(in_features, features, rngs=rngs)
@@ -134,7 +136,12 @@ class TCN(nnx.Module):
         self.in_features, self.out_features = in_features, features
         self.blocks: nnx.List = nnx.List([])
         for level in range(levels):
-            shape = {"width": width, "dilation": 2**level, "dropout": dropout, "weight_norm": weight_norm}
+            shape: dict[str, Any] = {
+                "width": width,
+                "dilation": 2**level,
+                "dropout": dropout,
+                "weight_norm": weight_norm,
+            }
             self.blocks.append(ConvolutionBlock(features if level else in_features, features, **shape, rngs=rngs))
         self.reach = reach_of(levels, width)
 
@@ -157,11 +164,11 @@ class TCN(nnx.Module):
             keys: (B,) random keys, one a row; None switches dropout off.
         """
         check_steps("TCN", xs, self.in_features, mask, reset)
-        documents = ending = None
+        documents = after = None
         if reset is not None:
-            documents = jnp.cumsum(reset, axis=1)
-            ending = documents[:, -1:]
-            documents = documents if mask is None else to_front(documents[..., None], mask)[..., 0]
+            numbers = jnp.cumsum(reset, axis=1)
+            documents = numbers if mask is None else to_front(numbers[..., None], mask)[..., 0]
+            after = jnp.concatenate([documents, numbers[:, -1:]], axis=1)
         count = None if mask is None else mask.sum(axis=1)
         ys = xs if mask is None else to_front(silence(xs, mask), mask)
         windows: list[Array] = []
@@ -169,7 +176,6 @@ class TCN(nnx.Module):
             before = (None, None) if state is None else state[2 * level : 2 * level + 2]
             read, ys = block(ys, windows=before, documents=documents, keys=fold(keys, level))
             if state is not None:
-                after = None if documents is None else jnp.concatenate([documents, ending], axis=1)
                 windows += [last_steps(part, old, count, after) for part, old in zip(read, before, strict=True)]
         return None if state is None else tuple(windows), ys if mask is None else from_front(ys, mask)
 

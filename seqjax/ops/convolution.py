@@ -51,10 +51,11 @@ def causal_convolution(
     seen = []
     for lag in range(back, -1, -dilation):
         part = slice(back - lag, back - lag + steps)
-        if ones is None or lag == 0:
+        if ones is None or documents is None or lag == 0:
             seen.append(whole[:, part])
         else:
-            seen.append(jnp.where((ones[:, part] == documents)[..., None], whole[:, part], 0))
+            same = jnp.equal(ones[:, part], documents)
+            seen.append(jnp.where(same[..., None], whole[:, part], 0))
     flat = jnp.concatenate(seen, axis=-1).reshape(-1, taps.shape[0] * taps.shape[1])
     return (flat @ taps.reshape(flat.shape[-1], -1)).reshape(*xs.shape[:2], taps.shape[-1])
 

@@ -1,7 +1,7 @@
 """What ``classify`` can be asked for: configurations, and presets of them."""
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 from seqjax.checks import InputError
 from seqjax.data.labelled_config import LabelledConfig
@@ -88,11 +88,11 @@ class AttentionClassifyConfig(SymbolClassifyConfig):
 
 
 OPTIMIZER = OptimizerConfig(learning_rate=3e-3, warmup=100)
-SHARED = {
+SHARED: dict[str, Any] = {
     "steps": 2000, "batch_size": 64, "evaluate_every": 250, "label_smoothing": 0.1, "optimizer": OPTIMIZER,
 }  # fmt: skip
 SYMBOLS = SymbolsConfig(embedding=64, embedding_dropout=0.1, symbol_dropout=0.2)
-PRESETS = {
+PRESETS: dict[str, ClassifyConfig] = {
     "bilstm": RecurrentClassifyConfig(
         **SHARED,
         model=RecurrentClassifierConfig(symbols=SYMBOLS, reader=RecurrentReaderConfig(features=128)),

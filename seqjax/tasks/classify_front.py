@@ -55,12 +55,14 @@ def symbol_front(config, folder: RunFolder, texts: Sequence[str] | None) -> Fron
         InputError: what the tokenizer refuses; vectors of words for symbols that are no words.
     """
     tokenizer = tokenizer_of(config, folder, texts)
-    model, begin, summary = config.model, None, []
+    model, begin = config.model, None
+    summary: list[tuple[str, str]] = []
     if config.embeddings.path:
         path = "encoder/embedding/table" if config.embeddings.tuned else "encoder/embedding/frozen/table"
         if texts is not None:
             known = known_vectors(config.embeddings, tokenizer.pieces(range(tokenizer.size)), folder)
-            summary, begin = [("vectors", known.line)], functools.partial(start_with, path=path, known=known)
+            summary = [("vectors", known.line)] if known else []
+            begin = functools.partial(start_with, path=path, known=known)
         width = kept_features(config.embeddings, folder, model.symbols.embedding)
         model = dataclasses.replace(model, symbols=dataclasses.replace(model.symbols, embedding=width))
     longest = config.data.length or 512
