@@ -65,7 +65,8 @@ def ask_to_stop() -> None:
 
 def start(arguments: list[str], *, script: Path = TRAIN, **environment) -> subprocess.Popen:
     """Train in a process with one device, which shares the compilation cache of the tests."""
-    own = os.environ | {"XLA_FLAGS": "", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    flags = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if "device_count" not in flag]
+    own = os.environ | {"XLA_FLAGS": " ".join(flags), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
     return subprocess.Popen(
         [sys.executable, str(script), *arguments], env=own | environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
