@@ -1,7 +1,7 @@
 """A BiLSTM with a conditional random field in seqjax and in PyTorch: sentences a second, training and decoding.
 
-Word vectors, one LSTM each way, a linear map, a CRF, Adam, gradients clipped to norm 1; PyTorch packs its sequences, and
-its CRF is ``pytorch-crf``. Decoding is that of 1000 sentences, in one call for each length; both give ids on the host.
+Word vectors, one LSTM each way, a linear map, a CRF, Adam, gradients clipped to norm 1; PyTorch packs its sequences, its
+CRF is ``pytorch-crf``. Decoding is that of 1000 sentences, in one call for each length; both give ids on the host.
 
 ``python -m benchmarks.tagging``; ``--write`` appends the table to ``benchmarks/RESULTS.md``.
 """
@@ -15,6 +15,7 @@ import numpy as np
 import tyro
 
 from benchmarks import timing
+from seqjax.cli import keep_memory
 
 VOCABULARY, LEARNING_RATE, CLIP = 5000, 1e-3, 1.0
 MODES = ("training", "decoding")
@@ -146,6 +147,7 @@ def measure(setting: Setting, options: Options) -> dict[str, dict[str, float]]:
 
 def main(options: Options) -> None:
     """Measure, print, and perhaps write."""
+    keep_memory()
     rows, claims = [], []
     with timing.Others() as others:
         for name in options.settings:

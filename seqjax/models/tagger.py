@@ -27,7 +27,7 @@ from seqjax.ops.losses import token_cross_entropy
 class TaggerConfig:
     """What every tagger has."""
 
-    words: WordFeaturesConfig = WordFeaturesConfig()
+    words: WordFeaturesConfig = WordFeaturesConfig(embedding=50, character_features=100, dropout=0.5)
     crf: bool = True  # score whole sequences of tags; else every tag by itself
 
 
@@ -35,7 +35,7 @@ class TaggerConfig:
 class RecurrentTaggerConfig(TaggerConfig):
     """Recurrent layers over words."""
 
-    reader: RecurrentReaderConfig = RecurrentReaderConfig(features=100, dropout=0.3)
+    reader: RecurrentReaderConfig = RecurrentReaderConfig(features=100, dropout=0.5)
     delay: int = 0  # steps that are read on before a token's tag is decided, where the reader goes one way
 
     def __post_init__(self):

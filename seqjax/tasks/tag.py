@@ -67,17 +67,18 @@ class AttentionTagConfig(WordTagConfig):
     model: AttentionTaggerConfig = AttentionTaggerConfig()
 
 
+LOWER = TagsConfig(lower=True)  # words are looked up in lower case: their spelling keeps its case
 PRESETS: dict[str, TagConfig] = {
     "bilstm-crf": RecurrentTagConfig(
-        steps=600, batch_size=32, evaluate_every=100, model=RecurrentTaggerConfig(crf=True),
+        steps=1000, batch_size=32, evaluate_every=200, data=LOWER, model=RecurrentTaggerConfig(crf=True),
         optimizer=OptimizerConfig(learning_rate=3e-3, warmup=50),
     ),
     "bilstm": RecurrentTagConfig(
-        steps=600, batch_size=32, evaluate_every=100, model=RecurrentTaggerConfig(crf=False),
+        steps=1000, batch_size=32, evaluate_every=200, data=LOWER, model=RecurrentTaggerConfig(crf=False),
         optimizer=OptimizerConfig(learning_rate=3e-3, warmup=50),
     ),
     "transformer": AttentionTagConfig(
-        steps=600, batch_size=32, evaluate_every=100, model=AttentionTaggerConfig(crf=False),
+        steps=1000, batch_size=32, evaluate_every=200, data=LOWER, model=AttentionTaggerConfig(crf=False),
         optimizer=OptimizerConfig(learning_rate=1e-3, warmup=100),
     ),
 }  # fmt: skip
