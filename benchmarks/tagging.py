@@ -1,7 +1,7 @@
 """A BiLSTM with a conditional random field in seqjax and in PyTorch: sentences a second, training and decoding.
 
-Word vectors, one LSTM each way, a linear map, a CRF, Adam, gradients clipped to norm 1; PyTorch packs its sequences, its
-CRF is ``pytorch-crf``. Decoding is that of 1000 sentences, in one call for each length; both give ids on the host.
+Word vectors, one LSTM each way, a linear map, a CRF, Adam, gradients clipped to norm 1. PyTorch packs its sequences,
+and its CRF is ``pytorch-crf``. Decoding is that of 1000 sentences, one call for each length; both give ids on the host.
 
 ``python -m benchmarks.tagging``; ``--write`` appends the table to ``benchmarks/RESULTS.md``.
 """
