@@ -102,7 +102,7 @@ def test_attention_shows_where_it_looked(runs):
 
 
 def test_a_line_is_labelled_alike_alone_and_among_others(runs):
-    lines = [text for _, text in sentences(40)]
+    lines = [text for _, text in sentences(16)]
     together = seqjax("predict", runs("bilstm"), stdin="\n".join(lines)).out.splitlines()
     assert seqjax("predict", runs("bilstm"), stdin=lines[3]).out.splitlines() == together[3:4]
     assert seqjax("predict", runs("bilstm"), stdin="").out == ""

@@ -24,6 +24,7 @@ from seqjax.ops import pooling
 from seqjax.ops.dropout import dropout, fold
 
 POOLINGS = (*pooling.POOLINGS, "first")
+FEW = 1000  # symbols: of these, each is seen so often that it may start far from the others
 
 
 def _check_probabilities(where: str, **values: float) -> None:
@@ -62,7 +63,7 @@ class SymbolsConfig:
     """From symbols to vectors."""
 
     embedding: int = 64  # E, width of a symbol's vector; a file of vectors brings its own width
-    scale: float = 1.0  # standard deviation of the first vectors; small where there are many symbols, as of words
+    scale: float = 0.0  # standard deviation of the first vectors; 0: 1 where there are few symbols, 0.1 beyond 1,000
     embedding_dropout: float = 0.0  # probability of zeroing a feature of a symbol's vector
     symbol_dropout: float = 0.0  # probability of reading a symbol as an unknown one while training
 
@@ -70,8 +71,8 @@ class SymbolsConfig:
         where = type(self).__name__
         if self.embedding < 1:
             raise InputError(f"{where}: `embedding` should be at least 1, but it is {self.embedding}.")
-        if not 0 < self.scale < 100:
-            raise InputError(f"{where}: `scale` should be above 0, but it is {self.scale}. Try 0.1.")
+        if not 0 <= self.scale < 100:
+            raise InputError(f"{where}: `scale` should be at least 0, but it is {self.scale}. Try 0.1.")
         _check_probabilities(where, embedding_dropout=self.embedding_dropout, symbol_dropout=self.symbol_dropout)
 
 
@@ -137,9 +138,8 @@ class SymbolReader(nnx.Module):
     ):
         self.config, self.unknown = config.symbols, unknown
         width = config.symbols.embedding
-        table = Embedding(
-            vocabulary, width, scale=config.symbols.scale * (width**-0.5 if wide(config) else 1.0), rngs=rngs
-        )
+        scale = config.symbols.scale or (1.0 if vocabulary <= FEW else 0.1)
+        table = Embedding(vocabulary, width, scale=scale * (width**-0.5 if wide(config) else 1.0), rngs=rngs)
         self.embedding: Any = Frozen(table) if frozen else table
         self.reader = make_reader(config.reader, width, longest=longest, rngs=rngs)
         self.out_features, self.backward = self.reader.out_features, self.reader.backward

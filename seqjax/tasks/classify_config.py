@@ -87,15 +87,17 @@ class AttentionClassifyConfig(SymbolClassifyConfig):
             )
 
 
-OPTIMIZER = OptimizerConfig(learning_rate=3e-3, warmup=100)
+OPTIMIZER = OptimizerConfig(learning_rate=4e-3, warmup=100)
 SHARED: dict[str, Any] = {
-    "steps": 2000, "batch_size": 64, "evaluate_every": 250, "label_smoothing": 0.1, "optimizer": OPTIMIZER,
+    "steps": 3300, "batch_size": 64, "evaluate_every": 300, "label_smoothing": 0.1, "optimizer": OPTIMIZER,
 }  # fmt: skip
 SYMBOLS = SymbolsConfig(embedding=64, embedding_dropout=0.1, symbol_dropout=0.2)
 PRESETS: dict[str, ClassifyConfig] = {
     "bilstm": RecurrentClassifyConfig(
         **SHARED,
-        model=RecurrentClassifierConfig(symbols=SYMBOLS, reader=RecurrentReaderConfig(features=128)),
+        model=RecurrentClassifierConfig(
+            symbols=SYMBOLS, reader=RecurrentReaderConfig(features=128), output=PoolingConfig(pooling="max+mean")
+        ),
     ),
     "lstm": RecurrentClassifyConfig(
         **SHARED,
@@ -112,7 +114,7 @@ PRESETS: dict[str, ClassifyConfig] = {
     ),
     "tcn": ConvolutionClassifyConfig(
         **SHARED,
-        model=ConvolutionClassifierConfig(symbols=SYMBOLS, reader=ConvolutionReaderConfig(layers=3)),
+        model=ConvolutionClassifierConfig(symbols=SYMBOLS, reader=ConvolutionReaderConfig(layers=2)),
     ),
     "transformer": AttentionClassifyConfig(
         **SHARED | {"optimizer": dataclasses.replace(OPTIMIZER, learning_rate=1e-3)},

@@ -19,7 +19,7 @@ from seqjax.tasks.classify_front import Front
 from seqjax.tasks.elmo_start import draw_mix
 from seqjax.training.folder import RunFolder
 
-ROWS = 256  # texts read in one call, at most
+ROWS = 16, 256  # texts read in one call, at least (the others are padding) and at most: few shapes to compile
 LONGEST = 60  # characters of a text that is shown
 
 
@@ -71,7 +71,7 @@ class ClassUse(NamedTuple):
         """Batches, and which of their rows are real."""
         if not texts:
             return
-        rows = min(ROWS, 1 << (len(texts) - 1).bit_length())
+        rows = min(max(ROWS[0], 1 << (len(texts) - 1).bit_length()), ROWS[1])
         examples = Examples(self.front.arrays(texts, where), {})
         batches = example_batches(examples, rows=rows, train=False, buckets=self.data.buckets)
         for number in range(len(batches)):
