@@ -56,8 +56,8 @@ Done -> Vcut.n obl(Cutting)
 By -> case('by'ADP) NP.@
 
 VP.% -> 3: Vsee.% obj(Seen)
-VP.% -> 3: Vsee.% obj(Seen) obl(Seeing)
-VP.% -> 3: Vmeet.% obj(Met)
+VP.% -> 5: Vsee.% obj(Seen) obl(Seeing)
+VP.% -> 5: Vmeet.% obj(Met)
 VP.% -> 2: Veat.% obj(Eaten)
 VP.% -> 2: Veat.% obj(Eaten) obl(Eating)
 VP.% -> 2: Vcut.% obj(Cut)
@@ -93,11 +93,12 @@ A_fork -> det(The.s) Fork
 Cutting -> case('with'ADP) A_knife
 A_knife -> det(The.s) Knife
 Seen -> 2: Object
+Seen -> 3: det(The.@) Person.@
 Seen -> det(The.@) Animal.@
 Seen -> det(The.@) Person.@ nmod(Wearing)
 Seen -> det(The.@) Person.@ nmod(Place_of)
 Met -> 2: Object
-Met -> 2: det(The.@) Person.@ nmod(Carrying)
+Met -> 6: det(The.@) Person.@ nmod(Carrying)
 Met -> det(The.@) Person.@ nmod(Place_of)
 Eaten -> 2: Dish
 Eaten -> Dish nmod(Topped)
