@@ -8,6 +8,7 @@ from seqjax.data.config import check_split
 
 Tokens = Literal["words", "characters"]
 SchemeOption = Literal["auto", "bio", "bioes", "runs", "none"]
+ConlluColumn = Literal["UPOS", "XPOS", "FEATS", "DEPREL", "MISC"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,10 +55,8 @@ class TagsConfig:
     tokens: Tokens = "words"  # words: a token a line, in columns; characters: SEQUENCE TAB TAGS, a letter for each
     word_column: int = 0  # column of the token, from 0; -1 is the last
     tag_column: int = -1  # column of its tag
-    conllu_column: str = "UPOS"  # column of CoNLL-U that is the tag: UPOS, XPOS, FEATS, DEPREL or MISC
-    scheme: SchemeOption = (
-        "auto"  # how tags mark spans; runs: equal neighbours; none: tags without spans; auto: by the tags
-    )
+    conllu_column: ConlluColumn = "UPOS"  # column of CoNLL-U that is the tag
+    scheme: SchemeOption = "auto"  # how tags mark spans; runs: equal neighbours; none: not at all; auto: by the tags
     repair: bool = False  # mend BIO or BIOES that is not valid, such as an I- that opens a span, instead of refusing it
     longest: int = 512  # most tokens of a sentence; a longer one is refused: blank lines may be missing
     vocabulary: int = 30_000  # most words known, and most characters
@@ -69,7 +68,7 @@ class TagsConfig:
     def __post_init__(self):
         check_choice("data", "tokens", self.tokens, get_args(Tokens))
         check_choice("data", "scheme", self.scheme, get_args(SchemeOption))
-        check_choice("data", "conllu_column", self.conllu_column, ("UPOS", "XPOS", "FEATS", "DEPREL", "MISC"))
+        check_choice("data", "conllu_column", self.conllu_column, get_args(ConlluColumn))
         check_split(self.split)
         for name, least in (("longest", 1), ("vocabulary", 2), ("min_count", 1), ("buckets", 1)):
             if getattr(self, name) < least:

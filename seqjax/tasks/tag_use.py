@@ -27,9 +27,7 @@ class PredictTags:
     """Tag the lines of standard input with the best checkpoint of a run: a line of tags for each line of tokens."""
 
     columns: bool = False  # write CoNLL columns, TOKEN TAB TAG; of characters, SEQUENCE TAB TAGS
-    punctuation: bool = (
-        False  # cut marks off words first, as in `May 3 , 2022 .`; without it tokens are what spaces divide
-    )
+    punctuation: bool = False  # cut marks off words first: `May 3, 2022.` has the tokens `May 3 , 2022 .`
 
 
 class TagUse(NamedTuple):
