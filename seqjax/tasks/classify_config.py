@@ -13,7 +13,7 @@ from seqjax.models.classifier import (
     RecurrentClassifierConfig,
     SymbolsConfig,
 )
-from seqjax.models.reading import RecurrentReaderConfig
+from seqjax.models.reading import AttentionReaderConfig, RecurrentReaderConfig
 from seqjax.models.tcn import ConvolutionReaderConfig
 from seqjax.tasks.classify_front import check_words
 from seqjax.tasks.word_embeddings import EmbeddingsConfig
@@ -118,6 +118,8 @@ PRESETS: dict[str, ClassifyConfig] = {
     ),
     "transformer": AttentionClassifyConfig(
         **SHARED | {"optimizer": dataclasses.replace(OPTIMIZER, learning_rate=1e-3)},
-        model=AttentionClassifierConfig(symbols=SYMBOLS, output=PoolingConfig(pooling="mean")),
+        model=AttentionClassifierConfig(
+            symbols=SYMBOLS, reader=AttentionReaderConfig(positions="rotary"), output=PoolingConfig(pooling="mean")
+        ),
     ),
 }  # fmt: skip

@@ -30,7 +30,6 @@ class PredictClass:
     n_best: int = 1  # labels a line, the likeliest first; when above 1 as LABEL:PROBABILITY, tab-separated
     probabilities: bool = False  # all labels, the likeliest first, as LABEL:PROBABILITY, tab-separated
     attention: bool = False  # behind them, how much pooling by attention looked at each symbol, as SYMBOL:WEIGHT
-    truncate: bool = False  # cut lines that are too long for the model, instead of refusing them
 
     def __post_init__(self):
         if self.n_best < 1:
@@ -144,6 +143,8 @@ def examine(use: ClassUse, parts: Mapping[str, Sequence[Labelled]], folder: RunF
         if rival and has_sklearn():
             sides = [side for name in ("train", "test") for side in _sides(parts[name])]
             row["baseline"] = ngrams(*sides)
+        elif rival:
+            print("no baseline: it needs scikit-learn. Try pip install -e '.[data]'.")
         return row
 
     return measure
