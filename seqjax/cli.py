@@ -81,9 +81,23 @@ def command(arguments: list[str]) -> int:
         print(__version__)
         return 0
     verb, *rest = arguments
-    if verb not in VERBS:
-        raise InputError(f"`{verb}` is no verb of seqjax. {nearest(verb, VERBS)}")
-    return VERBS[verb](rest) or 0
+    return VERBS[verb](rest) or 0 if verb in VERBS else of_one_task(verb, rest)
+
+
+def of_one_task(verb: str, arguments: list[str]) -> int:
+    """A verb that is peculiar to one task, with the flags that the task gives it; lines come out."""
+    from seqjax.tasks import TASKS
+    from seqjax.tasks.session import open_existing, trained, verb_of
+
+    own = {name: flags for task in TASKS.values() for name, flags in task.own.items()}
+    if verb not in own:
+        raise InputError(f"`{verb}` is no verb of seqjax. {nearest(verb, [*VERBS, *own])}")
+    options = parse(own[verb], arguments, verb)
+    run = open_existing(options.run)
+    work = verb_of(run, verb)
+    for line in work(trained(run), options):
+        print(line, flush=True)
+    return 0
 
 
 def parse(kind: type, arguments: Sequence[str], verb: str):
@@ -135,7 +149,8 @@ def evaluate(arguments: list[str]) -> None:
         return
     from seqjax.training.progress import Reporter
 
-    Reporter(run.config.steps).table(f"{run.folder.path}, step {step:,}", [metrics])
+    rows = [metrics] if len(metrics) <= 6 else [{"metric": name, "value": value} for name, value in metrics.items()]
+    Reporter(run.config.steps).table(f"{run.folder.path}, step {step:,}", rows)
 
 
 def generate(arguments: list[str]) -> None:
@@ -256,5 +271,10 @@ USAGE = """seqjax: train sequence models, and use them
   seqjax generate RUN [--prompt TEXT]        write on from a prompt
   seqjax score RUN < lines                   log-probability and perplexity of each line
   seqjax inspect RUN                         configuration, parameters, checkpoints
+
+  of vectors of words:
+  seqjax neighbours RUN WORD                 the words nearest to it
+  seqjax analogy RUN A B C                   what is to C as B is to A
+  seqjax export RUN FILE                     for other programs: word2vec text or binary, GloVe text
 
 seqjax VERB --help shows the flags of each; RUN is the folder of a run, such as runs/lm-char-lstm."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from seqjax.checks import InputError, nearest
@@ -38,6 +39,8 @@ class Task(NamedTuple):
         verbs: ``{verb: function of what ``use`` gave and the verb's options}``.
         evaluated: the dataclass of ``--data.*`` of ``seqjax evaluate``.
         predicted: the dataclass of the flags of ``seqjax predict``, for tasks that have the verb.
+        own: ``{verb: the dataclass of its flags}``, for verbs that no other task has. ``verbs`` has them too: given
+            what ``use`` gave and those flags, they make lines to print.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Task(NamedTuple):
     verbs: Mapping[str, Callable[..., Any]]
     evaluated: type = DataOption
     predicted: type | None = None
+    own: Mapping[str, type] = MappingProxyType({})
 
     def kind(self, preset: str) -> type:
         """The dataclass of a preset's configuration."""

@@ -139,7 +139,7 @@ def _cut(path: str, words: Sequence[str]) -> WordVectors:
         raise InputError(
             f"--embeddings.path {path}: this is a run of the task {run.task.name}, but one of embeddings is wanted."
         )
-    found = trained(run).vectors
+    found = trained(run)
     kept = [place for place, word in enumerate(found.words) if word in wanted]
     if not kept:
         raise InputError(f"--embeddings.path {path}: no word in common: none of the {len(words):,} words stands there.")

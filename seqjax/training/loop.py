@@ -168,7 +168,7 @@ class Trainer:
             recorder.progress(landed, self._loss(values), values[self.job.counted][1])
 
     def _loss(self, values) -> float:
-        return float(values["loss"][0])
+        return float(values["loss"][0]) / max(self.job.objective.weights.values())  # as if the heaviest weighed 1
 
     def _log(self, step: int, state: TrainState, recorder: Recorder) -> None:
         self._land(None, step, recorder, 0)

@@ -14,7 +14,7 @@ import optax
 
 from seqjax.checks import InputError, check_choice
 
-Schedule = Literal["constant", "cosine", "inverse-sqrt", "plateau"]
+Schedule = Literal["constant", "cosine", "inverse-sqrt", "linear", "plateau"]
 
 
 @functools.cache
@@ -45,8 +45,8 @@ class OptimizerConfig:
     options: dict[str, float] = dataclasses.field(default_factory=dict)  # the optimiser's own, e.g. b2 0.99
     schedule: Schedule = "cosine"  # after the warm-up
     warmup: int = 0  # steps of linear warm-up
-    horizon: int | None = None  # steps until the cosine ends; default: the run's steps
-    final: float = 0.0  # the cosine's last learning rate, as a fraction of the highest
+    horizon: int | None = None  # steps until the cosine, or the line, ends; default: the run's steps
+    final: float = 0.0  # the last learning rate of the cosine or the line, as a fraction of the highest
     patience: int = 2  # plateau: evaluations without improvement before a cut
     factor: float = 0.5  # plateau: what the learning rate is multiplied by
     clip: float = 1.0  # largest global norm of the gradient; 0: no clipping
@@ -141,6 +141,8 @@ def make_schedule(config: OptimizerConfig, horizon: int) -> optax.Schedule:
     peak, warmup = config.learning_rate, config.warmup
     if config.schedule == "cosine":
         after = optax.cosine_decay_schedule(peak, max(1, horizon - warmup), config.final)
+    elif config.schedule == "linear":
+        after = optax.linear_schedule(peak, peak * config.final, max(1, horizon - warmup))
     elif config.schedule == "inverse-sqrt":
         offset = max(1, warmup)
         after = lambda count: peak * jnp.sqrt(offset / (count + offset))  # noqa: E731
