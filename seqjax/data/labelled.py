@@ -172,8 +172,8 @@ def encode_texts(
         first = long[0]
         raise InputError(
             f"{where} {first + 1} has {len(ids[first])} symbols, but at most {most} are allowed, and so for "
-            f"{len(long)} of {len(ids)}: {texts[first][:60]!r}. Cut it, or train with --data.too-long truncate, or with "
-            f"--data.length {max(map(len, ids))}."
+            f"{len(long)} of {len(ids)}: {texts[first][:60]!r}. Cut it, or train with "
+            f"--data.too-long truncate or --data.length {max(map(len, ids))}."
         )
     return [row[:most] for row in ids], len(long)
 
