@@ -16,9 +16,9 @@ from jax import Array
 from seqjax.checks import InputError
 from seqjax.layers import Block, Deep, Embedding, LayerNorm, Linear, SelfAttention, count_positions
 from seqjax.layers.attention import head_sizes
-from seqjax.models.gpt import STD, initialise
 from seqjax.models.pure import pure
 from seqjax.ops.dropout import dropout, fold
+from seqjax.ops.positions import sinusoidal
 
 EPSILON = 1e-12  # of every normalisation
 SEGMENTS = 2  # [CLS] A [SEP] is 0, B [SEP] is 1
@@ -56,6 +56,9 @@ class BertConfig:
 class BERT(nnx.Module):
     """Features of every token from all others, and of the whole from the first.
 
+    The vectors of positions are learned, but begin as sinusoids: from random ones a small model takes several times
+    as many steps before it finds its way to a token's neighbours. All weights begin in proportion to the width.
+
     Args:
         config: the shape.
         vocabulary: V.
@@ -74,12 +77,13 @@ class BERT(nnx.Module):
         if longest < 1:
             raise InputError(f"BERT: `longest` should be at least 1 token, but it is {longest}.")
         width, self.config, self.longest = config.features, config, longest
-        self.tokens = Embedding(vocabulary, width, scale=STD, rngs=rngs)
-        self.positions = Embedding(longest, width, scale=STD, rngs=rngs)
-        self.segments = Embedding(SEGMENTS, width, scale=STD, rngs=rngs)
+        scale = width**-0.5
+        self.tokens = Embedding(vocabulary, width, scale=scale, rngs=rngs)
+        self.positions = Embedding(longest, width, rngs=rngs)
+        self.positions.table[...] = sinusoidal(jnp.arange(longest), width) * scale * 2**0.5
+        self.segments = Embedding(SEGMENTS, width, scale=scale, rngs=rngs)
         self.norm = LayerNorm(width, epsilon=EPSILON)
         self.deep = Deep(lambda rngs: block(config, rngs), config.layers, remat=config.remat, rngs=rngs)
-        initialise(self.deep, residual=STD, rngs=rngs)
         self.pooler = Linear(width, width, rngs=rngs)
 
     def __call__(self, ids: Array, *, mask: Array, segments: Array | None = None, keys: Array | None = None) -> Array:
