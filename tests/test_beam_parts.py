@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from seqjax.ops.highest import first_highest, highest
 from seqjax.decoding.places import _copy_changed, _gather, move, settle
+from seqjax.ops.highest import first_highest, highest
 
 
 def test_only_what_has_to_move_moves():

@@ -44,7 +44,7 @@ def test_a_part_that_does_not_fit_is_refused():
 
 def test_only_a_run_of_the_right_task_is_a_start(tmp_path):
     folder, task = RunFolder(tmp_path / "new"), TASKS["lm"]
-    with pytest.raises(InputError, match="should name the folder of a run of the task lm. Train one"):
+    with pytest.raises(InputError, match=r"should name the folder of a run of the task lm\. Train one"):
         open_pretrained(PretrainedConfig(), folder, task, "Train one.")
     other = RunFolder(tmp_path / "other")
     other.path.mkdir()
@@ -64,4 +64,5 @@ def test_what_describes_a_run_is_copied_and_what_it_began_with_too(tmp_path):
     found = sorted(str(p.relative_to(tmp_path / "copy")) for p in (tmp_path / "copy").rglob("*.json*"))
     assert found == ["config.json", "pretrained/config.json", "words.json"]
     (source.checkpoints / "12").mkdir(parents=True)
-    assert begun(source) and not begun(RunFolder(tmp_path / "copy"))
+    assert begun(source)
+    assert not begun(RunFolder(tmp_path / "copy"))
