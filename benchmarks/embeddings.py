@@ -3,7 +3,7 @@
 Both read the same words of the same text, for as many epochs, at the same schedule of the learning rate, with the
 same window, negatives, subsampling and smallest count. They differ in the update: gensim moves two vectors after each
 pair; here a step moves them for all pairs of 512 centre words at once, by the sum of what each pair would have moved
-them, and 64 drawn words serve as the negatives of the eight centre words of a row.
+them, and 96 drawn words serve as the negatives of the sixteen centre words of a row.
 
 gensim reads the sentences in an order drawn anew for each epoch, for seqjax draws the order too. One more gensim run
 reads them in the order of the file, as it does by default, to show what that alone changes.
@@ -40,9 +40,9 @@ class Options:
     negatives: int = 5
     min_count: int = 5
     seeds: int = 3  # runs of each
-    rows: int = 64  # rows of a batch of seqjax
-    span: int = 8  # centre words of a row
-    shared: int = 64  # negatives of a row
+    rows: int = 32  # rows of a batch of seqjax
+    span: int = 16  # centre words of a row
+    shared: int = 96  # negatives of a row
     frequent: int = 2000  # words whose neighbours are compared
     neighbours: int = 10  # of each
     write: bool = False  # append to benchmarks/RESULTS.md

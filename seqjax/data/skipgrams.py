@@ -28,8 +28,8 @@ class WindowsConfig:
     window: int = 5  # words to each side at most; each centre word draws its own reach from 1 to this
     subsample: float = 1e-3  # words whose share of the text is above this are dropped at random; 0: none
     power: float = 0.75  # negatives are drawn in proportion to their counts to this power
-    span: int = 8  # centre words in a row of the batch
-    shared: int = 64  # negatives drawn for a row, and shared by all its pairs
+    span: int = 16  # centre words in a row of the batch
+    shared: int = 96  # negatives drawn for a row, and shared by all its pairs
 
     def __post_init__(self):
         for name in ("window", "span", "shared"):

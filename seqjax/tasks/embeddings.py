@@ -97,12 +97,12 @@ class GloveRunConfig(EmbeddingsRunConfig):
 
 PAIRWISE = OptimizerConfig(name="sgd", learning_rate=0.025, schedule="linear", final=0.004, clip=0.0)
 PRESETS: dict[str, EmbeddingsRunConfig] = {
-    "skipgram": SkipGramRunConfig(steps=1000, batch_size=64, evaluate_every=250, log_every=250, optimizer=PAIRWISE),
+    "skipgram": SkipGramRunConfig(steps=1000, batch_size=32, evaluate_every=250, log_every=250, optimizer=PAIRWISE),
     "skipgram-softmax": SoftmaxRunConfig(
-        steps=1000, batch_size=64, evaluate_every=250, log_every=250, optimizer=PAIRWISE
+        steps=1000, batch_size=32, evaluate_every=250, log_every=250, optimizer=PAIRWISE
     ),
     "cbow": CbowRunConfig(
-        steps=1000, batch_size=64, evaluate_every=250, log_every=250,
+        steps=1000, batch_size=32, evaluate_every=250, log_every=250,
         optimizer=dataclasses.replace(PAIRWISE, learning_rate=0.1),
     ),
     "glove": GloveRunConfig(
