@@ -39,6 +39,7 @@ from seqjax.plots.alignment import heads as heads  # noqa: E402
 from seqjax.plots.alignment import one_by_one as one_by_one  # noqa: E402
 from seqjax.plots.curves import curves as curves  # noqa: E402
 from seqjax.plots.dependencies import dependencies as dependencies  # noqa: E402
+from seqjax.plots.embedding_map import embedding_map as embedding_map  # noqa: E402
 from seqjax.plots.gates import gate_activations as gate_activations  # noqa: E402
 from seqjax.plots.gradients import gradient_norms as gradient_norms  # noqa: E402
 from seqjax.plots.positions import positional_encodings as positional_encodings  # noqa: E402
