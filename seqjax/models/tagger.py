@@ -52,7 +52,8 @@ class RecurrentTaggerConfig(TaggerConfig):
 class AttentionTaggerConfig(TaggerConfig):
     """The encoder of a Transformer over words."""
 
-    reader: AttentionReaderConfig = AttentionReaderConfig()
+    words: WordFeaturesConfig = WordFeaturesConfig(embedding=50, character_features=100, dropout=0.2)
+    reader: AttentionReaderConfig = AttentionReaderConfig(positions="rotary")
 
 
 class WordReader(nnx.Module):
@@ -71,9 +72,9 @@ class WordReader(nnx.Module):
 
     Example:
         >>> config = RecurrentTaggerConfig(words=WordFeaturesConfig(embedding=4, characters="none"))
-        >>> encoder = WordReader(config, 9, 0, rngs=nnx.Rngs(0))
-        >>> encoder({"words": jnp.array([[3, 8]]), "mask": jnp.array([[True, True]])}).shape
-        (1, 2, 200)
+        >>> encoder = nnx.eval_shape(lambda: WordReader(config, 9, 0, rngs=nnx.Rngs(0)))
+        >>> encoder.features.out_features, encoder.out_features
+        (4, 200)
     """
 
     def __init__(
@@ -170,8 +171,8 @@ def tagger(
         >>> config = RecurrentTaggerConfig(words=WordFeaturesConfig(embedding=4, characters="none"))
         >>> model = tagger(lambda rngs: WordReader(config, 9, 0, rngs=rngs), 3)
         >>> batch = {"words": jnp.array([[3, 8]]), "mask": jnp.array([[True, True]]), "tags": jnp.array([[0, 2]])}
-        >>> params = model.init(jax.random.key(0))
-        >>> model.decode(params, batch).shape, model.nats(params, batch, None).shape
+        >>> shapes = jax.eval_shape(model.init, jax.random.key(0))
+        >>> jax.eval_shape(model.decode, shapes, batch).shape, jax.eval_shape(model.nats, shapes, batch).shape
         ((1, 2), ())
     """
     init, apply = pure(lambda rngs: Tagger(make_encoder(rngs), tags, chained=chained, rngs=rngs))

@@ -79,7 +79,7 @@ PRESETS: dict[str, TagConfig] = {
     ),
     "transformer": AttentionTagConfig(
         steps=1000, batch_size=32, evaluate_every=200, data=LOWER, model=AttentionTaggerConfig(crf=False),
-        optimizer=OptimizerConfig(learning_rate=1e-3, warmup=100),
+        optimizer=OptimizerConfig(learning_rate=2e-3, warmup=100),
     ),
 }  # fmt: skip
 
