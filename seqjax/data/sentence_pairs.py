@@ -44,9 +44,8 @@ def enclose(special: Special, first: np.ndarray, second: np.ndarray | None = Non
         >>> tokens.tolist(), segments.tolist()
         ([20, 5, 21, 6, 7, 21], [0, 0, 0, 1, 1, 1])
     """
-    parts = [[special.cls], first, [special.sep]]
-    if second is not None:
-        parts += [second, [special.sep]]
+    start, end = np.array([special.cls]), np.array([special.sep])
+    parts = [start, first, end] if second is None else [start, first, end, second, end]
     tokens = np.concatenate(parts).astype(np.int32)
     return tokens, (np.arange(len(tokens)) >= len(first) + 2).astype(np.int32)
 
