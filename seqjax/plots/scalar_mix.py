@@ -59,7 +59,8 @@ def scalar_mix(scores: ArrayLike | Mapping[str, ArrayLike], *, layers: Sequence[
     quiet_axes(axes)
     axes.tick_params(axis="x", length=0)
     if any(rows):
-        axes.legend(frameon=False, fontsize=8, labelcolor="0.25")
+        place = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2}
+        axes.legend(frameon=False, ncols=len(rows), fontsize=8, labelcolor="0.25", **place)
     if title:
         drawn.suptitle(title, x=0.01, ha="left", fontsize=11, color="0.2")
     return drawn
