@@ -5,6 +5,7 @@ Tests compile more than they compute: XLA is told to optimise little, to leave o
 MLIR, and to keep a program in one module of LLVM, which makes compiling three times cheaper.
 """
 
+import gc
 import os
 import pathlib
 import tempfile
@@ -19,6 +20,8 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(tempfile.gettemp
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
 
+gc.set_threshold(100_000, 20, 20)  # tracing makes many small objects; searching them for cycles took a tenth of the time
+
 from jaxtyping import install_import_hook
 
 install_import_hook(["seqjax.cells", "seqjax.ops", "seqjax.layers", "seqjax.decoding"], "beartype.beartype")
@@ -26,6 +29,12 @@ install_import_hook(["seqjax.cells", "seqjax.ops", "seqjax.layers", "seqjax.deco
 import jax
 
 jax.config.update("jax_default_matmul_precision", "highest")
+
+
+def pytest_collection_finish(session):
+    """What was imported stays: it need not be searched again."""
+    gc.collect()
+    gc.freeze()
 
 
 PAGES = 15_000  # mapped regions a process may gather; Linux allows 65,530

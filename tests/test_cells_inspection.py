@@ -1,11 +1,13 @@
 """What one sees inside a run is what the run did."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from catalogue import CELLS, B, T, name_of
-from cell_runs import DIRECTIONS, QUICKLY, assert_same, every_way, host, make_case
+from cell_runs import DIRECTIONS, QUICKLY, assert_same, host, make_case, outcome
 
 from seqjax import cells
 
@@ -28,27 +30,37 @@ def flags_of(case):
     }
 
 
+@functools.cache
+def scans(row):
+    """A compiled function from a case to ``{reverse: outcome}`` of the plain scan."""
+    run = jax.jit(
+        lambda case: {reverse: outcome(row, case, reverse, "scan") for reverse in DIRECTIONS}, compiler_options=QUICKLY
+    )
+    return lambda case: host(run(case))
+
+
 @each_cell
 def test_traced_states_are_those_of_the_run(row):
-    case = make_case(row)
+    case = host(make_case(row))
 
     def look(case):
         flags = flags_of(case)
-        return [cells.trace(row.cell, case.params, case.xs, reverse=reverse, **flags)[0] for reverse in DIRECTIONS]
+        found = [cells.trace(row.cell, case.params, case.xs, reverse=reverse, **flags)[0] for reverse in DIRECTIONS]
+        return [(states, row.cell.output(states)) for states in found]
 
-    traced = jax.jit(look, compiler_options=QUICKLY)(case)
-    for reverse, states in zip(DIRECTIONS, traced, strict=True):
-        wanted = every_way(row)(case)[reverse, "scan"]
+    traced = host(jax.jit(look, compiler_options=QUICKLY)(case))
+    for reverse, (states, outputs) in zip(DIRECTIONS, traced, strict=True):
+        wanted = scans(row)(case)[reverse]
         last = 0 if reverse else T - 1
-        assert_same(host(jnp.where(case.mask[..., None], row.cell.output(states), 0)), wanted.ys)
-        assert_same(host(jax.tree.map(lambda leaf, last=last: leaf[:, last], states)), wanted.final)
+        assert_same(np.where(case.mask[..., None], outputs, 0), wanted.ys)
+        assert_same(jax.tree.map(lambda leaf, last=last: leaf[:, last], states), wanted.final)
 
 
 @each_cell
 def test_the_gradient_at_a_state_is_that_of_starting_there(row):
     """∂L/∂s_t is the gradient of a run that starts from s_t and sees only what comes after."""
-    case = make_case(row)._replace(mask=jnp.ones((B, T), bool), reset=jnp.zeros((B, T), bool))
-    case = case._replace(ys_weight=jnp.zeros_like(case.ys_weight))
+    case = host(make_case(row))._replace(mask=np.ones((B, T), bool), reset=np.zeros((B, T), bool))
+    case = case._replace(ys_weight=np.zeros_like(case.ys_weight))
 
     def look(case, reverse):
         def loss(result):
@@ -58,15 +70,15 @@ def test_the_gradient_at_a_state_is_that_of_starting_there(row):
         states, _ = cells.trace(row.cell, case.params, case.xs, **flags)
         return states, cells.state_gradients(row.cell, case.params, case.xs, loss, **flags)
 
-    found = jax.jit(lambda case: [look(case, reverse) for reverse in DIRECTIONS], compiler_options=QUICKLY)(case)
+    found = host(jax.jit(lambda case: [look(case, reverse) for reverse in DIRECTIONS], compiler_options=QUICKLY)(case))
     for reverse, (states, gradients) in zip(DIRECTIONS, found, strict=True):
         for t in (1, 3, 5):
-            rest = jnp.broadcast_to(jnp.arange(T) < t if reverse else jnp.arange(T) > t, (B, T))
+            rest = np.broadcast_to(np.arange(T) < t if reverse else np.arange(T) > t, (B, T))
             here = jax.tree.map(lambda leaf, t=t: leaf[:, t], states)
-            wanted = every_way(row)(case._replace(state=here, mask=rest))[reverse, "scan"].gradients[2]
-            assert_same(host(jax.tree.map(lambda leaf, t=t: leaf[:, t], gradients)), wanted)
+            wanted = scans(row)(case._replace(state=here, mask=rest))[reverse].gradients[2]
+            assert_same(jax.tree.map(lambda leaf, t=t: leaf[:, t], gradients), wanted)
         last = 0 if reverse else T - 1
-        assert_same(host(jax.tree.map(lambda leaf, last=last: leaf[:, last], gradients)), host(case.state_weight))
+        assert_same(jax.tree.map(lambda leaf, last=last: leaf[:, last], gradients), case.state_weight)
 
 
 def test_the_loss_may_look_at_outputs_which_are_zero_where_masked():
