@@ -17,6 +17,8 @@ from seqjax.layers.embedding import Embedding as Embedding
 from seqjax.layers.embedding import Linear as Linear
 from seqjax.layers.feed_forward import FeedForward as FeedForward
 from seqjax.layers.frozen import Frozen as Frozen
+from seqjax.layers.highway import Highway as Highway
+from seqjax.layers.highway import ScalarMix as ScalarMix
 from seqjax.layers.lambda_layer import Lambda as Lambda
 from seqjax.layers.mixers import MIXERS as MIXERS
 from seqjax.layers.mixers import RecurrentMixer as RecurrentMixer

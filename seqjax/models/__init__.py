@@ -4,6 +4,9 @@ from seqjax.models.bert import BERT as BERT
 from seqjax.models.bert import BertConfig as BertConfig
 from seqjax.models.bert import MaskedModel as MaskedModel
 from seqjax.models.bert import bert as bert
+from seqjax.models.elmo import ElmoConfig as ElmoConfig
+from seqjax.models.elmo import ElmoModel as ElmoModel
+from seqjax.models.elmo import elmo as elmo
 from seqjax.models.gpt import GPT as GPT
 from seqjax.models.gpt import GPTConfig as GPTConfig
 from seqjax.models.gpt import gpt as gpt

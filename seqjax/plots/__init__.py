@@ -43,5 +43,6 @@ from seqjax.plots.embedding_map import embedding_map as embedding_map  # noqa: E
 from seqjax.plots.gates import gate_activations as gate_activations  # noqa: E402
 from seqjax.plots.gradients import gradient_norms as gradient_norms  # noqa: E402
 from seqjax.plots.positions import positional_encodings as positional_encodings  # noqa: E402
+from seqjax.plots.scalar_mix import scalar_mix as scalar_mix  # noqa: E402
 from seqjax.plots.search import search_tree as search_tree  # noqa: E402
 from seqjax.plots.transitions import transitions as transitions  # noqa: E402
