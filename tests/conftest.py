@@ -20,7 +20,7 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(tempfile.gettemp
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
 
-gc.set_threshold(100_000, 20, 20)  # tracing makes many small objects; searching them for cycles took a tenth of the time
+gc.set_threshold(100_000, 20, 20)  # tracing makes many small objects: a tenth of the time was spent searching them
 
 from jaxtyping import install_import_hook
 
