@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from seqjax.checks import InputError
 from seqjax.data import WordList, count_words
-from seqjax.data.labelled import prepared
 from seqjax.data.word_sentences import split_words
 from seqjax.models.classifier import PoolingConfig
 from seqjax.models.elmo_reading import ElmoReader
@@ -17,6 +16,7 @@ from seqjax.tasks.elmo_start import check_dropout, open_elmo
 from seqjax.tasks.pretrained import PretrainedConfig
 from seqjax.training.devices import writer_first
 from seqjax.training.folder import RunFolder
+from seqjax.training.optimizers import OptimizerConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,8 +24,8 @@ class ElmoClassifierConfig:
     """Words' own vectors and those of a trained ELMo, side by side, under recurrent layers, pooled."""
 
     words: WordFeaturesConfig = WordFeaturesConfig(embedding=64, characters="none")
-    reader: RecurrentReaderConfig = RecurrentReaderConfig()
-    output: PoolingConfig = PoolingConfig()
+    reader: RecurrentReaderConfig = RecurrentReaderConfig(features=32)
+    output: PoolingConfig = PoolingConfig(pooling="mean")
     elmo_dropout: float = 0.5  # probability of zeroing a feature of the mix of ELMo's layers
 
     def __post_init__(self):
@@ -41,7 +41,8 @@ class ElmoClassifierConfig:
 class ElmoClassifyConfig(ClassifyConfig):
     """Train recurrent layers over the vectors of a run of `elmo` to give a text a class.
 
-    Texts are cut into words as that run cuts them, whatever --data.tokenizer says.
+    Texts are cut into words as that run cuts them, whatever --data.tokenizer says; --data.lower is for the words' own
+    vectors alone.
     """
 
     model: ElmoClassifierConfig = ElmoClassifierConfig()
@@ -59,11 +60,12 @@ def elmo_front(config: ElmoClassifyConfig, folder: RunFolder, texts: Sequence[st
     start, data = open_elmo(config.pretrained, folder, begins=texts is not None), config.data
 
     def cut(text: str) -> list[str]:
-        return split_words(prepared(data, text), start.reader.data)
+        return split_words(text, start.reader.data)
 
     def prepare(first: bool) -> WordList:
         if first and texts is not None and not folder.words.exists():
-            count_words(map(cut, texts), vocabulary=data.vocabulary, min_count=data.min_count).save(folder.words)
+            sizes = {"vocabulary": data.vocabulary, "min_count": data.min_count}
+            count_words(map(cut, texts), lower=data.lower, **sizes).save(folder.words)
         return WordList.load(folder.words)
 
     words = writer_first(prepare)
@@ -102,6 +104,6 @@ def check_room(sentences: Sequence[Sequence[str]], texts: Sequence[str], room: i
 
 FRONTS[ElmoClassifyConfig] = elmo_front
 PRESETS["elmo"] = ElmoClassifyConfig(
-    **{name: getattr(PRESETS["bilstm"], name) for name in ("steps", "batch_size", "evaluate_every", "label_smoothing")},
-    optimizer=PRESETS["bilstm"].optimizer,
-)
+    steps=400, batch_size=64, evaluate_every=100, label_smoothing=0.1,
+    optimizer=OptimizerConfig(learning_rate=4e-3, warmup=100),
+)  # fmt: skip
