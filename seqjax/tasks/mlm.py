@@ -54,7 +54,7 @@ class MlmConfig(RunConfig):
 PRESETS = {
     "bert": MlmConfig(
         steps=2000, batch_size=32, evaluate_every=400,
-        optimizer=OptimizerConfig(name="adamw", learning_rate=2e-3, warmup=100, options={"weight_decay": 0.01}),
+        optimizer=OptimizerConfig(name="adamw", learning_rate=1e-3, warmup=100, options={"weight_decay": 0.01}),
     )
 }  # fmt: skip
 
