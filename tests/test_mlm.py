@@ -37,7 +37,7 @@ def command(out, file, *words) -> list:
 def run(tmp_path_factory, file) -> Path:
     """A run with both terms of the loss."""
     out = tmp_path_factory.mktemp("runs") / "pairs"
-    said = training(*command(out, file, "--nsp", "--data.whole-word", "--steps", 160, "--evaluate-every", 80))
+    said = training(*command(out, file, "--nsp", "--data.whole-word", "--steps", 320, "--evaluate-every", 160))
     assert said.code == 0, said.err
     assert "every second one from elsewhere" in said.out
     assert "[MASK]" in (out / "samples.txt").read_text()

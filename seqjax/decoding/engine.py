@@ -208,8 +208,6 @@ def log_normalizer(logits: Array) -> Array:
     return jax.nn.logsumexp(logits.astype(jnp.float32), axis=-1)
 
 
-
-
 def step(model: Decodable, given: Given, progress: Progress, rules: Rules) -> Progress:
     """Make one token of every row that has not ended; the others repeat the end and gain nothing."""
     position, ended, seen = progress.position, progress.ended, progress.seen

@@ -31,7 +31,7 @@ def scalar_mix(scores: ArrayLike | Mapping[str, ArrayLike], *, layers: Sequence[
 
     Example:
         >>> drawn = scalar_mix([0.0, 0.0, np.log(2.0)])
-        >>> [round(bar.get_height(), 3) for bar in drawn.axes[0].patches]
+        >>> [round(float(bar.get_height()), 3) for bar in drawn.axes[0].patches]
         [0.25, 0.25, 0.5]
     """
     mixes = scores if isinstance(scores, Mapping) else {"": scores}
