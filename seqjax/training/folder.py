@@ -17,7 +17,8 @@ class RunFolder(NamedTuple):
     """runs/NAME: config.json, tokenizer.json, metrics.jsonl, samples.txt, curves.png, checkpoints/.
 
     Where the data is cut into words already, ``words.json`` and ``characters.json`` stand for the tokenizer; where
-    something is to be named, ``labels.json`` holds the names; ``pretrained/`` says what a run started from, and
+    something is to be named, ``labels.json`` holds the names; where numbers are read, ``scaling.json`` says how they are
+    scaled; ``pretrained/`` says what a run started from, and
     ``vectors.bin`` holds the word vectors that it started from.
     """
 
@@ -60,13 +61,25 @@ class RunFolder(NamedTuple):
         return self.path / "vectors.bin"
 
     @property
+    def scaling(self) -> Path:
+        return self.path / "scaling.json"
+
+    @property
     def pretrained(self) -> Path:
         return self.path / "pretrained"
 
     @property
     def learned(self) -> tuple[Path, ...]:
         """The files that the training split alone decides."""
-        return self.tokenizer, self.source_tokenizer, self.words, self.characters, self.labels, self.vectors
+        return (
+            self.tokenizer,
+            self.source_tokenizer,
+            self.words,
+            self.characters,
+            self.labels,
+            self.vectors,
+            self.scaling,
+        )
 
 
 class Identity(NamedTuple):
