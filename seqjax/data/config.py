@@ -8,6 +8,7 @@ from seqjax.checks import InputError, check_choice
 
 Documents = Literal["file", "paragraph", "line"]
 Kind = Literal["char", "byte", "word", "bpe", "wordpiece", "unigram"]
+Embedded = Literal["python", "tunes", "pixels"]
 LayoutName = Literal["stream", "packed", "bucketed", "window"]
 
 
@@ -40,7 +41,8 @@ class DataConfig:
         seqjax.checks.InputError: data: `split` should be three fractions that sum to 1, ... Try 0.8 0.1 0.1.
     """
 
-    path: tuple[str, ...] = ()  # files or folders of text; empty: the Python documentation inside Python
+    path: tuple[str, ...] = ()  # files or folders of text; empty: what `embedded` names
+    embedded: Embedded = "python"  # text without a file: Python's documentation, ABC tunes, digits as rows of greys
     valid_path: tuple[str, ...] = ()  # files of validation text, instead of a split
     test_path: tuple[str, ...] = ()  # files of test text, instead of a split
     encoding: str = "utf-8"  # of the files, e.g. latin-1
@@ -53,6 +55,7 @@ class DataConfig:
     length: int = 128  # steps T of one window; of the longest bucket
 
     def __post_init__(self):
+        check_choice("data", "embedded", self.embedded, get_args(Embedded))
         check_choice("data", "documents", self.documents, get_args(Documents))
         check_choice("data", "tokenizer", self.tokenizer, get_args(Kind))
         check_choice("data", "batches", self.batches, get_args(LayoutName))

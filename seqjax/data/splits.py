@@ -1,11 +1,15 @@
 """Training, validation and test text: a contiguous split by characters, or files of their own."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from seqjax.checks import InputError
 from seqjax.data.config import DataConfig
+from seqjax.data.pixels import write_digits
 from seqjax.data.text import read_documents
+from seqjax.data.tune_grammar import write_tunes
+
+EMBEDDED: dict[str, Callable[[str], list[str]]] = {"tunes": write_tunes, "pixels": write_digits}
 
 
 class Splits(NamedTuple):
@@ -20,7 +24,8 @@ def read_splits(config: DataConfig) -> Splits:
     """Read the text and split it.
 
     With ``valid_path`` and ``test_path`` the text of ``path`` is for training. With one of them, ``path`` is
-    split into training and the one that is missing, in the proportions of ``split``.
+    split into training and the one that is missing, in the proportions of ``split``. Embedded tunes and pictures
+    have splits of their own.
 
     Raises:
         InputError: what :func:`seqjax.data.text.read_documents` refuses; a split without text.
@@ -30,6 +35,8 @@ def read_splits(config: DataConfig) -> Splits:
         >>> [round(size / sum(sizes), 3) for size in sizes]
         [0.8, 0.1, 0.1]
     """
+    if not config.path and config.embedded in EMBEDDED:
+        return Splits(*(EMBEDDED[config.embedded](name) for name in Splits._fields))
     documents = read_documents(config.path, config)
     given = [read_documents(paths, config) if paths else None for paths in (config.valid_path, config.test_path)]
     fractions = [config.split[0], *(0.0 if given[i] else config.split[i + 1] for i in range(2))]

@@ -99,6 +99,16 @@ PRESETS = {
         data=dataclasses.replace(WORDS.data, batches="packed", length=64),
         sample_tokens=60,
     ),
+    "tunes": dataclasses.replace(
+        CHARACTERS, steps=1000, prompt="X:1\n", data=DataConfig(length=128, embedded="tunes"), sample_tokens=300
+    ),
+    "pixels": dataclasses.replace(
+        CHARACTERS,
+        steps=1000,
+        data=DataConfig(length=80, embedded="pixels", batches="bucketed"),
+        model=LanguageModelConfig(features=256, dropout=0.2),
+        sample_tokens=80,
+    ),
     "hybrid": dataclasses.replace(GPT, model=GPTConfig(features=128, layers=4, heads=4, mixer=("gru", "attention"))),
 }
 
