@@ -7,6 +7,7 @@ Learning to Align and Translate; Luong, Pham & Manning (2015), Effective Approac
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -72,7 +73,25 @@ class Seq2SeqConfig:
             )
 
 
-class Seq2Seq(nnx.Module):
+class Stateful(nnx.Module):
+    """What is common to models whose recurrent ``decoder`` starts from a state and knows a memory.
+
+    They have ``start(source, *, mask, keys)``, which gives ``(memory, state)``: what the decoder knows at every step,
+    and where it starts.
+    """
+
+    decoder: Decoder
+
+    def read(self, ids: Array, memory: Remembered, *, state, mask=None, keys=None, **how):
+        """Read ids (B, T) of a target: ``(state, logits)``; see :class:`seqjax.models.recurrent_decoder.Decoder`."""
+        return self.decoder(ids, memory, state=state, mask=mask, keys=keys, **how)
+
+    def looked(self, ids: Array, memory: Remembered, *, state, mask=None) -> Array | None:
+        """How much each step of the target looks at each of the source: (B, T, S)."""
+        return self.decoder.weights(ids, memory, state=state, mask=mask)
+
+
+class Seq2Seq(Stateful):
     """Predict every next symbol of a target from those before it and from a source.
 
     Args:
@@ -116,14 +135,6 @@ class Seq2Seq(nnx.Module):
             self.bridge(finals), memory.dtype
         )
 
-    def read(self, ids: Array, memory: Remembered, *, state, mask=None, keys=None, **how):
-        """Read ids (B, T) of a target: ``(state, logits)``; see :class:`seqjax.models.recurrent_decoder.Decoder`."""
-        return self.decoder(ids, memory, state=state, mask=mask, keys=keys, **how)
-
-    def looked(self, ids: Array, memory: Remembered, *, state, mask=None) -> Array | None:
-        """How much each step of the target looks at each of the source: (B, T, S)."""
-        return self.decoder.weights(ids, memory, state=state, mask=mask)
-
 
 def attentive_cell(config: Seq2SeqConfig, memory: int) -> cells.Cell | None:
     """The cell of the decoder's layer that looks at the source of ``memory`` features; None where there is none."""
@@ -158,7 +169,12 @@ def seq2seq(config: Seq2SeqConfig, source_vocabulary: int, target_vocabulary: in
         >>> model.logits(params, batch, None, 0.0).shape, list(model.align(params, batch))
         ((1, 3, 5), ['attention'])
     """
-    init, apply = pure(lambda rngs: Seq2Seq(config, source_vocabulary, target_vocabulary, rngs=rngs))
+    return stateful(lambda rngs: Seq2Seq(config, source_vocabulary, target_vocabulary, rngs=rngs))
+
+
+def stateful(make: Callable[[nnx.Rngs], Stateful]) -> PairModel:
+    """Any :class:`Stateful` model as pure functions; see :func:`seq2seq`."""
+    init, apply = pure(make)
 
     def encode(params, batch, keys=None):
         check_unpacked(batch)

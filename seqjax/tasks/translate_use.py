@@ -12,14 +12,12 @@ import numpy as np
 
 from seqjax.checks import InputError
 from seqjax.data import Pair, Tokenizer
-from seqjax.decoding import Limits, beam_search, generate, pad_prompts
+from seqjax.decoding import pad_prompts
 from seqjax.models import PairModel
-from seqjax.ops.sampling import Sampling
+from seqjax.tasks.hypotheses import BOUNDARY, Hypothesis, Searched, search
 from seqjax.tasks.lm_use import LineScore
 from seqjax.tasks.text_metrics import bleu_and_chrf, exact_match, has_sacrebleu
 
-BOUNDARY = 0  # the id that begins and ends every target
-GREEDY = Sampling(greedy=True)
 ROWS = 32  # lines translated in one call
 
 
@@ -32,40 +30,17 @@ class PairsOption:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Predict:
+class Predict(Searched):
     """Translate the lines of standard input with the best checkpoint of a run: one line out for each line in."""
 
-    beam: int = 1  # hypotheses kept at every step; 1: greedy
-    n_best: int = 1  # lines out for each line in, when above 1 as NUMBER TAB LOG-PROBABILITY TAB TEXT
-    length_penalty: float = 0.6  # of a beam: 0 prefers short lines, 1 does not mind long ones
-    min_length: int = 0  # symbols before a line may end
-    no_repeat_ngram: int = 0  # n: no n symbols in a row come twice; 0: they may
     max_tokens: int = 0  # symbols of a line at most; 0: twice those of the source, and 16
     truncate: bool = False  # cut sources that are too long for the model, instead of refusing them
     align: str = ""  # folder for pictures of what the model looked at
 
     def __post_init__(self):
-        if self.beam < 1:
-            raise InputError(f"predict: --beam should be at least 1 hypothesis, but it is {self.beam}. 1 is greedy.")
-        if not 1 <= self.n_best <= self.beam:
-            raise InputError(
-                f"predict: --n-best should lie between 1 and --beam, {self.beam}, but it is {self.n_best}. "
-                f"Try --beam {max(self.n_best, 1)}."
-            )
+        super().__post_init__()
         if self.max_tokens < 0:
             raise InputError(f"predict: --max-tokens should be at least 1, but it is {self.max_tokens}.")
-
-    @property
-    def limits(self) -> Limits:
-        """What may not be written."""
-        return Limits(min_length=self.min_length, no_repeat_ngram=self.no_repeat_ngram)
-
-
-class Hypothesis(NamedTuple):
-    """One translation of one line."""
-
-    ids: np.ndarray  # (T,), without the end
-    log_probability: float  # nats, of all symbols and the end
 
 
 class Translator(NamedTuple):
@@ -102,25 +77,7 @@ class Translator(NamedTuple):
         most = options.max_tokens or 2 * source.shape[1] + 16
         most = min(most, self.model.longest[1]) if self.model.longest else most
         inputs, last = {"source": source, "source_mask": mask}, np.full(len(rows), BOUNDARY, np.int32)
-        how: dict[str, Any] = {"max_tokens": most, "end": BOUNDARY, "limits": options.limits}
-        if options.beam == 1:
-            one = generate(self.model.decodable, self.params, inputs, last, None, sampling=GREEDY, **how)
-            found = [np.asarray(leaf)[:, None] for leaf in (one.tokens, one.lengths, one.log_probabilities)]
-        else:
-            best = beam_search(
-                self.model.decodable, self.params, inputs, last, beam=options.beam, n_best=options.n_best,
-                length_penalty=options.length_penalty, **how,
-            )  # fmt: skip
-            found = [np.asarray(leaf) for leaf in (best.tokens, best.lengths, best.log_probabilities)]
-        tokens, lengths, scores = found
-        return [
-            [_hypothesis(tokens[i, j, : lengths[i, j]], scores[i, j]) for j in range(tokens.shape[1]) if lengths[i, j]]
-            for i in range(len(rows))
-        ]
-
-
-def _hypothesis(tokens: np.ndarray, score) -> Hypothesis:
-    return Hypothesis(tokens[:-1] if len(tokens) and tokens[-1] == BOUNDARY else tokens, float(score))
+        return search(self.model, self.params, inputs, last, most, options)
 
 
 def predict(translator: Translator, lines: list[str], options: Predict) -> Iterator[str]:
