@@ -1,20 +1,20 @@
-"""A class for a whole text: the language of a name, the mood of a sentence, the kind of a gene. Task ``classify``.
+"""A class for a whole sequence: the language of a name, the kind of a gene, how visits end. Task ``classify``.
 
 A batch is what :mod:`seqjax.data.example_batches` makes of the arrays of a front, and ``label`` (B,).
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from seqjax.data import Examples, LabelList, example_batches, iterate
-from seqjax.data.labelled import check_labels, read_labelled, read_labelled_files
-from seqjax.data.labelled_config import Labelled
 from seqjax.models.classifier import ClassModel, classifier
-from seqjax.tasks.classify_config import PRESETS, ClassifyConfig
-from seqjax.tasks.classify_front import Front, front_of
+from seqjax.tasks.classify_config import PRESETS, ClassConfig
+from seqjax.tasks.classify_front import Front
+from seqjax.tasks.classify_source import contents_of, front_of, labels_in, source_of
 from seqjax.tasks.classify_use import ClassUse, PredictClass, examine, predict, show
 from seqjax.tasks.contract import Built, DataOption, Task
 from seqjax.training.devices import writer_first
@@ -31,7 +31,7 @@ def class_model(config, front: Front, labels: LabelList) -> ClassModel:
     return classifier(front.make, len(labels), config.model.output)
 
 
-def objective(model: ClassModel, config: ClassifyConfig, weights: np.ndarray | None = None) -> Objective:
+def objective(model: ClassModel, config: ClassConfig, weights: np.ndarray | None = None) -> Objective:
     """The negative log-likelihood of the labels, in nats.
 
     Args:
@@ -61,14 +61,14 @@ def objective(model: ClassModel, config: ClassifyConfig, weights: np.ndarray | N
     return Objective(counts, terms, {TERM: 1.0})
 
 
-def balance(examples: Sequence[Labelled], labels: LabelList) -> np.ndarray:
+def balance(examples: Sequence[Any], labels: LabelList) -> np.ndarray:
     """(K,): N / (K · n) of a class with n of the N examples, so that all classes count alike in sum.
 
     Example:
-        >>> balance([Labelled("a", "x")] * 3 + [Labelled("b", "y")], LabelList(["a", "b"])).round(3).tolist()
+        >>> balance([("a", "x")] * 3 + [("b", "y")], LabelList(["a", "b"])).round(3).tolist()
         [0.667, 2.0]
     """
-    counts = np.bincount(labels.encode([example.label for example in examples], "train"), minlength=len(labels))
+    counts = np.bincount(labels.encode(labels_in(examples), "train"), minlength=len(labels))
     return len(examples) / (len(labels) * np.maximum(counts, 1))
 
 
@@ -77,29 +77,29 @@ def report(totals: Totals, split: str) -> dict[str, float]:
     return {name: totals[key][0] / totals[key][1] for name, key in (("loss", "nats"), ("accuracy", "accuracy"))}
 
 
-def labels_of(folder: RunFolder, examples: Sequence[Labelled]) -> LabelList:
+def labels_of(folder: RunFolder, examples: Sequence[Any]) -> LabelList:
     """The run's labels; those of the training split, in alphabetical order, if there are none yet."""
 
     def prepare(first: bool) -> LabelList:
         if first and not folder.labels.exists():
-            LabelList(sorted({example.label for example in examples})).save(folder.labels)
+            LabelList(sorted(set(labels_in(examples)))).save(folder.labels)
         return LabelList.load(folder.labels)
 
     return writer_first(prepare)
 
 
-def arrays(front: Front, examples: Sequence[Labelled], labels: LabelList, split: str) -> Examples:
-    """Texts as arrays, and their labels."""
-    found = front.arrays([example.text for example in examples], f"data: {split} text")
-    return Examples(found, {"label": labels.encode([example.label for example in examples], f"data: {split}")})
+def arrays(front: Front, examples: Sequence[Any], labels: LabelList, split: str) -> Examples:
+    """Contents as arrays, and their labels."""
+    found = front.arrays(contents_of(examples), f"data: {split} text")
+    return Examples(found, {"label": labels.encode(labels_in(examples), f"data: {split}")})
 
 
 def build(config, folder: RunFolder) -> Built:
-    """Read the texts, train or load the tokenizer, and make the job of training."""
-    splits = read_labelled(config.data)
+    """Read the examples, learn what training tells of their form, and make the job of training."""
+    splits = source_of(config.data).read(config.data)
     parts = {name: getattr(splits, name) for name in ("train", "valid", "test")}
     labels = labels_of(folder, splits.train)
-    front = front_of(config, folder, [example.text for example in splits.train])
+    front = front_of(config, folder, contents_of(splits.train))
     found = {name: arrays(front, part, labels, name) for name, part in parts.items()}
     rows = config.batch_size
     train = example_batches(found["train"], rows=rows, seed=config.seed, train=True, buckets=config.data.buckets)
@@ -124,7 +124,7 @@ def build(config, folder: RunFolder) -> Built:
     return Built(job, summary(config, splits, found, use))
 
 
-def spread(examples: Sequence[Labelled], count: int) -> Sequence[Labelled]:
+def spread(examples: Sequence[Any], count: int) -> Sequence[Any]:
     """So many of the examples, evenly spaced: files are often sorted by class."""
     return examples[:: max(1, len(examples) // count)][:count]
 
@@ -135,16 +135,17 @@ def summary(config, splits, found: dict[str, Examples], use: ClassUse) -> list[t
     numbers = int(sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)))
     lengths, shares = found["train"].lengths, np.bincount(found["train"].rows["label"], minlength=len(use.labels))
     names = ", ".join(use.labels.names[:20]) + (", …" if len(use.labels) > 20 else "")
+    unit, step = use.source.unit, use.source.step
     rows = [
-        ("texts", " + ".join(f"{len(part.lengths):,}" for part in found.values()) + " (train + valid + test)"),
-        ("classes", f"{len(use.labels)}: {names}; {shares.min():,} to {shares.max():,} texts each in train"),
-        ("lengths", f"{lengths.mean():.0f} symbols (at most {lengths.max()}) in train"),
+        (unit, " + ".join(f"{len(part.lengths):,}" for part in found.values()) + " (train + valid + test)"),
+        ("classes", f"{len(use.labels)}: {names}; {shares.min():,} to {shares.max():,} {unit} each in train"),
+        ("lengths", f"{lengths.mean():.0f} {step} (at most {lengths.max()}) in train"),
         *use.front.summary,
         ("model", f"{type(config.model).__name__.removesuffix('Config')}, {numbers:,} parameters"),
-        ("batch", f"{config.batch_size} texts on {jax.device_count()} device(s)"),
+        ("batch", f"{config.batch_size} {unit} on {jax.device_count()} device(s)"),
     ]
     skipped = ", ".join(f"{count:,} of {name}" for name, count in splits.skipped.items() if count)
-    return rows + ([("skipped", f"lines without a label or a text: {skipped}")] if skipped else [])
+    return rows + ([("skipped", f"{use.source.skipped}: {skipped}")] if skipped else [])
 
 
 def use(config, folder: RunFolder, read_params) -> ClassUse:
@@ -155,13 +156,12 @@ def use(config, folder: RunFolder, read_params) -> ClassUse:
 
 
 def evaluate(config, folder: RunFolder, params, data: DataOption) -> dict[str, float]:
-    """Metrics of ``params`` on the texts that ``data`` names, or on the run's own test split."""
+    """Metrics of ``params`` on what ``data`` names, or on the run's own test split."""
     run = use(config, folder, lambda shapes: params)
     if data.path:
-        examples, places, _ = read_labelled_files(data.path, config.data)
-        check_labels(examples, places, set(run.labels.names))
+        examples = run.source.read_files(data.path, config.data, run.labels.names)
     else:
-        examples = read_labelled(config.data).test
+        examples = run.source.read(config.data).test
     found = arrays(run.front, examples, run.labels, "test")
     batches = example_batches(found, rows=config.batch_size, train=False, buckets=config.data.buckets)
     totals = Evaluator(objective(run.model, config), lambda rows: None, config.compute_dtype)(params, batches)
@@ -170,7 +170,7 @@ def evaluate(config, folder: RunFolder, params, data: DataOption) -> dict[str, f
 
 CLASSIFY = Task(
     name="classify",
-    what="texts: a class for each (the language of a name, the mood of a sentence, the kind of a sequence)",
+    what="texts and series: a class for each (the language of a name, the mood of a sentence, how visits end)",
     presets=PRESETS,
     default="bilstm",
     build=build,

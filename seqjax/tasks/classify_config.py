@@ -22,22 +22,28 @@ from seqjax.training.optimizers import OptimizerConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ClassifyConfig(RunConfig):
-    """Train a model that gives a text a class."""
+class ClassConfig(RunConfig):
+    """Train a model that gives a class. Configurations of it have ``data`` and ``model``."""
 
-    data: LabelledConfig = LabelledConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     class_weights: Literal["none", "balanced"] = "none"  # balanced: an error counts by how rare its class is
     label_smoothing: float = 0.0  # share of each target spread over all classes
-    baseline: bool = True  # report what a logistic regression of character n-grams reaches on the test split
-    shown: int = 4  # validation texts shown with their guesses at each validation; 0: none
+    baseline: bool = True  # report what a logistic regression that knows of no order reaches on the test split
+    shown: int = 4  # validation examples shown with their guesses at each validation; 0: none
 
     def __post_init__(self):
         super().__post_init__()
         if not 0 <= self.label_smoothing < 1:
             raise InputError(f"--label-smoothing should be a probability below 1, but it is {self.label_smoothing}.")
         if self.shown < 0:
-            raise InputError(f"--shown counts texts, but it is {self.shown}.")
+            raise InputError(f"--shown counts examples, but it is {self.shown}.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassifyConfig(ClassConfig):
+    """Train a model that gives a text a class."""
+
+    data: LabelledConfig = LabelledConfig()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,7 +98,7 @@ SHARED: dict[str, Any] = {
     "steps": 3300, "batch_size": 64, "evaluate_every": 300, "label_smoothing": 0.1, "optimizer": OPTIMIZER,
 }  # fmt: skip
 SYMBOLS = SymbolsConfig(embedding=64, embedding_dropout=0.1, symbol_dropout=0.2)
-PRESETS: dict[str, ClassifyConfig] = {
+PRESETS: dict[str, ClassConfig] = {
     "bilstm": RecurrentClassifyConfig(
         **SHARED,
         model=RecurrentClassifierConfig(

@@ -1,7 +1,8 @@
 """What stands between a text and the vectors that its class is read off: what presets change.
 
 A front turns texts into arrays, and makes the encoder that maps a batch of them to vectors (B, T, M). A preset with an
-encoder of its own adds one function to ``FRONTS``, by the type of its configuration.
+encoder of its own adds one function to ``FRONTS``, by the type of its configuration. Where data is no text, a front
+takes what stands for a text there: see :mod:`seqjax.tasks.classify_source`.
 """
 
 import dataclasses
@@ -38,7 +39,7 @@ class Front(NamedTuple):
 
     arrays: Callable[..., dict[str, list[np.ndarray]]]
     make: Callable[[Any], Any]
-    pieces: Callable[[str], list[str]]
+    pieces: Callable[[Any], list[str]]
     summary: list[tuple[str, str]]
     begin: Callable[[Init], Init] = lambda init: init
 
@@ -107,9 +108,4 @@ def check_words(config) -> None:
         )
 
 
-FRONTS: dict[type, Callable[[Any, RunFolder, Sequence[str] | None], Front]] = {}
-
-
-def front_of(config, folder: RunFolder, texts: Sequence[str] | None) -> Front:
-    """The front that a configuration asks for; that of symbols where ``FRONTS`` has none of its own."""
-    return FRONTS.get(type(config), symbol_front)(config, folder, texts)
+FRONTS: dict[type, Callable[[Any, RunFolder, Sequence[Any] | None], Front]] = {}

@@ -11,21 +11,23 @@ import numpy as np
 
 from seqjax.checks import InputError
 from seqjax.data import Examples, LabelList, example_batches
-from seqjax.data.labelled_config import Labelled, LabelledConfig
 from seqjax.models.classifier import ClassModel
 from seqjax.tasks.class_metrics import accuracy_of, confusion_matrix, has_sklearn, macro_f1, most_confused
-from seqjax.tasks.class_metrics import ngram_baseline as ngrams
 from seqjax.tasks.classify_front import Front
+from seqjax.tasks.classify_source import Source, contents_of, labels_in, source_of
 from seqjax.tasks.elmo_start import draw_mix
 from seqjax.training.folder import RunFolder
 
-ROWS = 16, 256  # texts read in one call, at least (the others are padding) and at most: few shapes to compile
-LONGEST = 60  # characters of a text that is shown
+ROWS = 16, 256  # examples read in one call, at least (the others are padding) and at most: few shapes to compile
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PredictClass:
-    """Label the lines of standard input with the best checkpoint of a run: LABEL TAB PROBABILITY for each line."""
+    """Label what standard input holds with the best checkpoint of a run: LABEL TAB PROBABILITY for each.
+
+    Of texts, each line is one. Of digits and films, each line holds their numbers, a pixel after the other. Of visits,
+    standard input is a table with a line of column names, and each line that is printed begins with the id.
+    """
 
     n_best: int = 1  # labels a line, the likeliest first; when above 1 as LABEL:PROBABILITY, tab-separated
     probabilities: bool = False  # all labels, the likeliest first, as LABEL:PROBABILITY, tab-separated
@@ -37,41 +39,46 @@ class PredictClass:
 
 
 class ClassUse(NamedTuple):
-    """A model, what it knows of texts and labels, and its parameters."""
+    """A model, what it knows of contents and labels, and its parameters."""
 
     model: ClassModel
     front: Front
     labels: LabelList
-    data: LabelledConfig
+    data: Any
     params: Any
 
-    def probabilities(self, texts: Sequence[str], where: str = "data: text") -> np.ndarray:
-        """(N, K): of each text, how likely each class is; texts of like length are read together, in few shapes."""
-        found = np.zeros((len(texts), len(self.labels)), np.float32)
-        for batch, rows in self._batches(texts, where):
-            found[batch["example"][rows]] = np.asarray(_run(self.model.logits)(self.params, batch))[rows]
-        return np.asarray(jax.nn.softmax(jnp.asarray(found), axis=-1)) if len(texts) else found
+    @property
+    def source(self) -> Source:
+        """What the data is."""
+        return source_of(self.data)
 
-    def looked(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """Of each text, how much pooling by attention looks at each step: (T,), which sum to 1."""
+    def probabilities(self, contents: Sequence[Any], where: str = "data: text") -> np.ndarray:
+        """(N, K): of each content, how likely each class is; those of like length are read together, in few shapes."""
+        found = np.zeros((len(contents), len(self.labels)), np.float32)
+        for batch, rows in self._batches(contents, where):
+            found[batch["example"][rows]] = np.asarray(_run(self.model.logits)(self.params, batch))[rows]
+        return np.asarray(jax.nn.softmax(jnp.asarray(found), axis=-1)) if len(contents) else found
+
+    def looked(self, contents: Sequence[Any]) -> list[np.ndarray]:
+        """Of each content, how much pooling by attention looks at each step: (T,), which sum to 1."""
         if self.model.look is None:
             raise InputError(
                 "predict: --attention shows what pooling by attention looked at, but this model pools otherwise. "
                 "Train one with --model.output.pooling attention."
             )
-        found: list[np.ndarray] = [np.zeros(0)] * len(texts)
-        for batch, rows in self._batches(texts, "line"):
+        found: list[np.ndarray] = [np.zeros(0)] * len(contents)
+        for batch, rows in self._batches(contents, "line"):
             weights, lengths = np.asarray(_run(self.model.look)(self.params, batch)), batch["mask"].sum(axis=1)
             for row in rows:
                 found[batch["example"][row]] = weights[row, : lengths[row]]
         return found
 
-    def _batches(self, texts: Sequence[str], where: str) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
+    def _batches(self, contents: Sequence[Any], where: str) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
         """Batches, and which of their rows are real."""
-        if not texts:
+        if not contents:
             return
-        rows = min(max(ROWS[0], 1 << (len(texts) - 1).bit_length()), ROWS[1])
-        examples = Examples(self.front.arrays(texts, where), {})
+        rows = min(max(ROWS[0], 1 << (len(contents) - 1).bit_length()), ROWS[1])
+        examples = Examples(self.front.arrays(contents, where), {})
         batches = example_batches(examples, rows=rows, train=False, buckets=self.data.buckets)
         for number in range(len(batches)):
             yield batches[number], np.flatnonzero(batches[number]["real"])
@@ -87,42 +94,40 @@ def predict(use: ClassUse, lines: list[str], options: PredictClass) -> Iterator[
     """What ``seqjax predict`` prints, in order."""
     if options.attention and use.model.look is None:
         use.looked([])
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            raise InputError(f"line {number} is empty: there is nothing to label. Take it out.")
-    probabilities = use.probabilities(lines, "line")
-    shown = use.looked(lines) if options.attention else [None] * len(lines)
+    given = use.source.read_lines(lines, use.data)
+    contents = [content for _, content in given]
+    probabilities = use.probabilities(contents, "line")
+    shown = use.looked(contents) if options.attention else [None] * len(contents)
     count = len(use.labels) if options.probabilities else min(options.n_best, len(use.labels))
-    for line, row, weights in zip(lines, probabilities, shown, strict=True):
+    for (columns, content), row, weights in zip(given, probabilities, shown, strict=True):
         best = [(use.labels.names[place], row[place]) for place in np.argsort(-row, kind="stable")[:count]]
         if count == 1:
-            columns = [best[0][0], f"{best[0][1]:.4f}"]
+            columns = [*columns, best[0][0], f"{best[0][1]:.4f}"]
         else:
-            columns = [f"{label}:{probability:.4f}" for label, probability in best]
+            columns = [*columns, *(f"{label}:{probability:.4f}" for label, probability in best)]
         if weights is not None:
-            pieces = zip(use.front.pieces(line), weights, strict=True)
+            pieces = zip(use.front.pieces(content), weights, strict=True)
             columns.append(" ".join(f"{'␣' if piece == ' ' else piece}:{weight:.3f}" for piece, weight in pieces))
         yield "\t".join(columns)
 
 
-def show(use: ClassUse, examples: Sequence[Labelled]) -> Callable[[Any, int], str]:
-    """``(params, step) -> text``: some texts, what they are and what the model takes them for."""
+def show(use: ClassUse, examples: Sequence[Any]) -> Callable[[Any, int], str]:
+    """``(params, step) -> text``: some examples, what they are and what the model takes them for."""
 
     def draw(params, step: int) -> str:
-        found = use._replace(params=params).probabilities([example.text for example in examples])
+        found = use._replace(params=params).probabilities(contents_of(examples))
         lines = []
-        for example, row in zip(examples, found, strict=True):
+        for (label, content), row in zip(examples, found, strict=True):
             guess = use.labels.names[int(row.argmax())]
-            text = example.text if len(example.text) <= LONGEST else example.text[: LONGEST - 1] + "…"
-            verdict = "right" if guess == example.label else f"wrong: it is {example.label}"
-            lines.append(f"{text}\n  {guess} ({row.max():.0%}), {verdict}".replace("%)", " %)"))
+            verdict = "right" if guess == label else f"wrong: it is {label}"
+            lines.append(f"{use.source.told(content)}\n  {guess} ({row.max():.0%}), {verdict}".replace("%)", " %)"))
         return "\n".join(lines)
 
     return draw
 
 
-def examine(use: ClassUse, parts: Mapping[str, Sequence[Labelled]], folder: RunFolder | None, *, rival: bool):
-    """``(params, split) -> metrics``: accuracy and macro F1.
+def examine(use: ClassUse, parts: Mapping[str, Sequence[Any]], folder: RunFolder | None, *, rival: bool):
+    """``(params, split) -> metrics``: accuracy and macro F1, and of the test split what the source scores besides.
 
     Of the test split, given a folder: what is taken for what is drawn there and its worst pairs are printed, and with
     ``rival`` the accuracy of a logistic regression is added as ``baseline``.
@@ -130,10 +135,11 @@ def examine(use: ClassUse, parts: Mapping[str, Sequence[Labelled]], folder: RunF
 
     def measure(params, split: str) -> dict[str, float]:
         examples, names = parts[split], use.labels.names
-        made = use._replace(params=params).probabilities([example.text for example in examples]).argmax(axis=1)
-        wanted = use.labels.encode([example.label for example in examples], split)
-        counts = confusion_matrix(wanted, made, len(names))
+        probabilities = use._replace(params=params).probabilities(contents_of(examples))
+        wanted = use.labels.encode(labels_in(examples), split)
+        counts = confusion_matrix(wanted, probabilities.argmax(axis=1), len(names))
         row = {"accuracy": accuracy_of(counts), "macro_f1": macro_f1(counts)}
+        row |= use.source.scores(wanted, probabilities) if split == "test" else {}
         if folder is None or split != "test":
             return row
         print(draw_confusion(counts, names, folder))
@@ -141,17 +147,12 @@ def examine(use: ClassUse, parts: Mapping[str, Sequence[Labelled]], folder: RunF
         if pairs := most_confused(counts, names):
             print("taken for one another: " + ", ".join(f"{one} and {other} {n}" for one, other, n in pairs))
         if rival and has_sklearn():
-            sides = [side for name in ("train", "test") for side in _sides(parts[name])]
-            row["baseline"] = ngrams(*sides)
+            row |= use.source.rival(use.front, parts["train"], parts["test"])
         elif rival:
             print("no baseline: it needs scikit-learn. Try pip install -e '.[data]'.")
         return row
 
     return measure
-
-
-def _sides(examples: Sequence[Labelled]) -> tuple[list[str], list[str]]:
-    return [example.text for example in examples], [example.label for example in examples]
 
 
 def draw_confusion(counts: np.ndarray, names: Sequence[str], folder: RunFolder) -> str:
