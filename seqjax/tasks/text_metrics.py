@@ -48,3 +48,23 @@ def check_pairs(made: Sequence[str], references: Sequence[str]) -> None:
     """Refuse texts and references that are not as many."""
     if len(made) != len(references):
         raise InputError(f"metrics: there are {len(made)} texts and {len(references)} references; one of each a line.")
+
+
+def bleu_of_many(made: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """Corpus BLEU in percent where every text has references of its own, one or several.
+
+    Sources:
+        Papineni et al. (2002); Post (2018), A Call for Clarity in Reporting BLEU Scores.
+
+    Raises:
+        InputError: sacrebleu is not installed, or a text has no references.
+    """
+    if len(made) != len(references) or not all(references):
+        raise InputError(f"metrics: {len(made)} texts need references each, but there are {len(references)} lists.")
+    if not has_sacrebleu():
+        raise InputError(HOW_TO)
+    import sacrebleu
+
+    most = max(map(len, references), default=0)
+    streams = [[own[n] if n < len(own) else None for own in references] for n in range(most)]
+    return sacrebleu.corpus_bleu(list(made), streams).score
