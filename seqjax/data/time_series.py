@@ -39,7 +39,9 @@ class TimeSeries(NamedTuple):
     values: np.ndarray
     filled: int = 0
 
-    def __len__(self) -> int:
+    @property
+    def steps(self) -> int:
+        """T."""
         return len(self.moments)
 
     def part(self, first: int, end: int) -> "TimeSeries":
@@ -186,7 +188,7 @@ def season_of(series: TimeSeries, wanted: int = 0) -> int:
         >>> season_of(TimeSeries("week", True, days, ("x",), days[:, None]))
         52
     """
-    if wanted or not series.dates or len(series) < 2:
+    if wanted or not series.dates or series.steps < 2:
         return wanted or 1
     days = float(np.median(np.diff(series.moments)))
     return next((steps for between, steps in SEASONS if abs(days / between - 1) < 0.05), 1)
@@ -203,7 +205,7 @@ def next_times(series: TimeSeries, count: int) -> list[str]:
         ['2024-04-01', '2024-05-01']
     """
     last = float(series.moments[-1])
-    between = float(np.median(np.diff(series.moments))) if len(series) > 1 else 1.0
+    between = float(np.median(np.diff(series.moments))) if series.steps > 1 else 1.0
     if series.dates:
         dates = [_date(moment) for moment in series.moments]
         months = np.diff([date.year * 12 + date.month for date in dates])

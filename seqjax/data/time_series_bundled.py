@@ -29,7 +29,7 @@ def bundled_series(name: str) -> TimeSeries:
 
     Example:
         >>> series = bundled_series("co2")
-        >>> len(series), series.names, series.filled
+        >>> series.steps, series.names, series.filled
         (2284, ('co2',), 59)
     """
     rows = _rows(name)

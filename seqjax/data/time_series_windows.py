@@ -12,6 +12,7 @@ import numpy as np
 
 from seqjax.checks import InputError
 from seqjax.data.example_batches import Examples
+from seqjax.data.linear_autoregression import fit_linear
 from seqjax.data.time_series import TimeSeries, season_of
 from seqjax.data.time_series_bundled import SEASONS
 from seqjax.data.time_series_config import TimeSeriesConfig
@@ -20,7 +21,7 @@ SPLITS = ("train", "valid", "test")
 
 
 class Scaling(NamedTuple):
-    """What the training split decides once and for all: how columns are scaled, and how long a season is.
+    """What the training split decides once and for all: how columns are scaled, and what a linear forecast does.
 
     Attributes:
         columns: names of the D columns.
@@ -28,6 +29,7 @@ class Scaling(NamedTuple):
         mean: (D,), of the training split, in the units of the file.
         deviation: (D,), likewise.
         season: steps; 1: none.
+        linear: weights of the linear autoregressive forecast of scaled columns.
     """
 
     columns: tuple[str, ...]
@@ -35,6 +37,7 @@ class Scaling(NamedTuple):
     mean: np.ndarray
     deviation: np.ndarray
     season: int
+    linear: np.ndarray
 
     @property
     def places(self) -> tuple[int, ...]:
@@ -52,8 +55,10 @@ class Scaling(NamedTuple):
 
     def save(self, path: pathlib.Path) -> None:
         """Write JSON."""
-        data = self._asdict() | {"mean": self.mean.tolist(), "deviation": self.deviation.tolist()}
-        path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+        data = {
+            name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in self._asdict().items()
+        }
+        path.write_text(json.dumps(data) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: pathlib.Path) -> "Scaling":
@@ -61,7 +66,8 @@ class Scaling(NamedTuple):
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
             names = (tuple(data[name]) for name in ("columns", "targets"))
-            return cls(*names, np.array(data["mean"]), np.array(data["deviation"]), int(data["season"]))
+            mean, deviation, linear = (np.array(data[name], np.float64) for name in ("mean", "deviation", "linear"))
+            return cls(*names, mean, deviation, int(data["season"]), linear)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}: should be the scaling of a run, but it cannot be read ({error}).") from None
 
@@ -78,7 +84,7 @@ def fit_scaling(series: TimeSeries, config: TimeSeriesConfig) -> Scaling:
         >>> scaling.mean.tolist(), scaling.scale(series)[:4].mean().round(6).tolist()       # of 0, 1, 4, 9
         ([3.5], 0.0)
     """
-    train = series.values[: bounds(len(series), config)["train"][1]]
+    train = series.values[: bounds(series.steps, config)["train"][1]]
     constant = np.flatnonzero(train.max(axis=0) == train.min(axis=0)) if len(train) else np.arange(0)
     if len(constant):
         name, value = series.names[constant[0]], train[0, constant[0]]
@@ -89,7 +95,9 @@ def fit_scaling(series: TimeSeries, config: TimeSeriesConfig) -> Scaling:
         )
     season = config.season or (1 if config.path else SEASONS.get(config.name, 0))
     season = season if season > 1 else season_of(series, config.season)
-    return Scaling(series.names, config.targets or series.names, train.mean(axis=0), train.std(axis=0), season)
+    mean, deviation = train.mean(axis=0), train.std(axis=0)
+    linear = fit_linear((train - mean) / deviation, config.context)
+    return Scaling(series.names, config.targets or series.names, mean, deviation, season, linear)
 
 
 def bounds(steps: int, config: TimeSeriesConfig) -> dict[str, tuple[int, int]]:
@@ -130,7 +138,7 @@ def cut_windows(series: TimeSeries, scaling: Scaling, config: TimeSeriesConfig, 
 
     Example:
         >>> series = TimeSeries("t", False, np.arange(9.0), ("x",), np.arange(9.0)[:, None])
-        >>> scaling = Scaling(("x",), ("x",), np.zeros(1), np.ones(1), 1)
+        >>> scaling = Scaling(("x",), ("x",), np.zeros(1), np.ones(1), 1, np.zeros((2, 1)))
         >>> found = cut_windows(series, scaling, TimeSeriesConfig(context=3, horizon=2), 5, 9)
         >>> found.origins.tolist(), found.seen[0, :, 0].tolist(), found.came[0, :, 0].tolist()
         ([5, 6, 7], [2.0, 3.0, 4.0], [5.0, 6.0])
@@ -139,7 +147,7 @@ def cut_windows(series: TimeSeries, scaling: Scaling, config: TimeSeriesConfig, 
     origins = np.arange(max(first, context), end - horizon + 1)
     if not len(origins):
         raise InputError(
-            f"data: {end - first:,} steps (of {len(series):,}) are too few for one forecast of {horizon} steps"
+            f"data: {end - first:,} steps (of {series.steps:,}) are too few for one forecast of {horizon} steps"
             f"{f' from {context} steps before them' if first < context else ''}. "
             "Try a smaller --data.horizon, a smaller --data.context, or a longer series."
         )
@@ -155,13 +163,13 @@ def split_windows(series: TimeSeries, scaling: Scaling, config: TimeSeriesConfig
     Raises:
         InputError: a series shorter than what one window of each split needs.
     """
-    places = bounds(len(series), config)
+    places = bounds(series.steps, config)
     found = {}
     for name, (first, end) in places.items():
         need = config.horizon + (config.context if name == "train" else 0)
         if end - first < need:
             raise InputError(
-                f"data: the series has {len(series):,} steps, of which {end - first:,} are for {name}, but there one "
+                f"data: the series has {series.steps:,} steps, of which {end - first:,} are for {name}, but there one "
                 f"forecast of {config.horizon} steps{f' from {config.context} before them' if name == 'train' else ''} "
                 f"needs {need:,}. Try a smaller --data.context or --data.horizon, another --data.split, or a longer "
                 "series."

@@ -17,9 +17,9 @@ class RunFolder(NamedTuple):
     """runs/NAME: config.json, tokenizer.json, metrics.jsonl, samples.txt, curves.png, checkpoints/.
 
     Where the data is cut into words already, ``words.json`` and ``characters.json`` stand for the tokenizer; where
-    something is to be named, ``labels.json`` holds the names; where numbers are read, ``scaling.json`` says how they are
-    scaled; ``pretrained/`` says what a run started from, and
-    ``vectors.bin`` holds the word vectors that it started from.
+    something is to be named, ``labels.json`` holds the names; where numbers are read, ``scaling.json`` says how
+    they are scaled; ``pretrained/`` says what a run started from, and ``vectors.bin`` holds the word vectors that it
+    started from.
     """
 
     path: Path

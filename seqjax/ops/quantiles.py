@@ -1,0 +1,45 @@
+"""Quantiles of what is to come: their loss, and numbers that stay in order.
+
+Q quantiles.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+
+def pinball(forecasts: Array, targets: Array, quantiles: Sequence[float]) -> Array:
+    r"""The loss whose expectation is least at the quantiles: :math:`\max(q (y - \hat y), (q - 1)(y - \hat y))`.
+
+    Args:
+        forecasts: (*B, Q), one for each of the quantiles.
+        targets: (*B), what came.
+        quantiles: Q probabilities.
+
+    Returns:
+        (*B, Q), in the units of the targets. At the median it is half of the absolute error.
+
+    Source:
+        Koenker & Bassett (1978), Regression Quantiles.
+
+    Example:
+        >>> pinball(jnp.array([[1.0, 1.0]]), jnp.array([3.0]), (0.5, 0.9)).tolist()
+        [[1.0, 1.7999999523162842]]
+    """
+    short = targets[..., None] - forecasts
+    levels = jnp.asarray(quantiles, short.dtype)
+    return jnp.maximum(levels * short, (levels - 1) * short)
+
+
+def ordered(raw: Array) -> Array:
+    """Numbers that never fall from one to the next: the first one, and steps upwards (*B, Q).
+
+    So quantiles cannot cross, whatever the network says.
+
+    Example:
+        >>> ordered(jnp.array([1.0, 0.0, -100.0])).round(3).tolist()
+        [1.0, 1.693000078201294, 1.693000078201294]
+    """
+    return jnp.cumsum(jnp.concatenate([raw[..., :1], jax.nn.softplus(raw[..., 1:])], axis=-1), axis=-1)
