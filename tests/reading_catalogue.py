@@ -21,6 +21,7 @@ from seqjax.models.pure import of_targets, pure
 from seqjax.models.reading import AttentionReaderConfig, BagReaderConfig, RecurrentReaderConfig, make_reader
 from seqjax.models.tagger import AttentionTaggerConfig, RecurrentTaggerConfig, WordReader, tagger
 from seqjax.models.tcn import ConvolutionReaderConfig
+from seqjax.models.transcriber import AttentionTranscriberConfig, RecurrentTranscriberConfig, transcriber
 from seqjax.models.word_features import WordFeatures, WordFeaturesConfig
 from seqjax.ops import crf
 
@@ -184,6 +185,24 @@ def parse():
     return model.init, apply
 
 
+def transcribe(name: str, config: Any) -> ReadingRow:
+    """One row: scores of symbols at subsampled frames, and how surprising one symbol is as all that is said."""
+
+    def build():
+        model = transcriber(config, 4, CLASSES)
+
+        def apply(params, batch, keys=None):
+            nats, _ = model.nats(params, batch | {"transcript": np.ones((len(batch["mask"]), 1), np.int32)}, keys)
+            return model.read(params, batch, keys)[0], nats
+
+        return model.init, apply
+
+    def frames(random, shape):
+        return {"frames": features(random, shape)["xs"]}
+
+    return ReadingRow(f"transcribe-{name}", build, frames)
+
+
 LSTM = RecurrentReaderConfig(features=3, dropout=0.3)
 ONE_WAY = dataclasses.replace(LSTM, bidirectional=False)
 READING_MODELS = [
@@ -208,4 +227,11 @@ READING_MODELS = [
     ReadingRow("elmo", elmo_sides, spelled, per_step=True),
     ReadingRow("elmo-reader", elmo_reader, spelled, per_step=True),
     ReadingRow("parse", parse, written, per_step=True),
+    transcribe("bilstm", RecurrentTranscriberConfig(reader=LSTM, factor=2, width=3, features=5, dropout=0.3)),
+    transcribe(
+        "transformer",
+        AttentionTranscriberConfig(
+            subsampling="stack", factor=3, reader=AttentionReaderConfig(features=4, layers=1, heads=2)
+        ),
+    ),
 ]

@@ -33,7 +33,7 @@ ROOMS = {  # who may be imported from where; `checks` and `version` by all
 OUTSIDE = {  # libraries that only these rooms may see
     "flax": {"layers", "models", "tasks"},
     "jax": set(ROOMS) - {"data", "interop", "checks", "version"},
-    "optax": {"training"},
+    "optax": {"training", "ops"},  # of ops for the loss of CTC
     "orbax": {"training"},
     "tokenizers": {"data"},
     "grain": {"data"},
