@@ -6,6 +6,9 @@ from seqjax.decoding.decodable import Decodable as Decodable
 from seqjax.decoding.engine import Generated as Generated
 from seqjax.decoding.engine import generate as generate
 from seqjax.decoding.limits import Limits as Limits
+from seqjax.decoding.prefix_beam import Companion as Companion
+from seqjax.decoding.prefix_beam import Transcript as Transcript
+from seqjax.decoding.prefix_beam import prefix_beam_search as prefix_beam_search
 from seqjax.decoding.prompts import bucket as bucket
 from seqjax.decoding.prompts import pad_prompts as pad_prompts
 from seqjax.decoding.scoring import score as score

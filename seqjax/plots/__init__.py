@@ -37,6 +37,7 @@ def quiet_axes(axes) -> None:
 from seqjax.plots.alignment import alignment as alignment  # noqa: E402
 from seqjax.plots.alignment import heads as heads  # noqa: E402
 from seqjax.plots.alignment import one_by_one as one_by_one  # noqa: E402
+from seqjax.plots.ctc import posteriors as posteriors  # noqa: E402
 from seqjax.plots.curves import curves as curves  # noqa: E402
 from seqjax.plots.dependencies import dependencies as dependencies  # noqa: E402
 from seqjax.plots.embedding_map import embedding_map as embedding_map  # noqa: E402

@@ -12,6 +12,7 @@ from seqjax.tasks.lm import LM
 from seqjax.tasks.mlm import MLM
 from seqjax.tasks.parse import PARSE
 from seqjax.tasks.tag import TAG
+from seqjax.tasks.transcribe import TRANSCRIBE
 from seqjax.tasks.translate import TRANSLATE
 
-TASKS: dict[str, Task] = {task.name: task for task in (CLASSIFY, ELMO, EMBEDDINGS, LM, MLM, PARSE, TAG, TRANSLATE)}
+TASKS: dict[str, Task] = {task.name: task for task in (CLASSIFY, ELMO, EMBEDDINGS, LM, MLM, PARSE, TAG, TRANSCRIBE, TRANSLATE)}
