@@ -22,6 +22,7 @@ os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
 
 gc.set_threshold(100_000, 20, 20)  # tracing makes many small objects: a tenth of the time was spent searching them
 
+import pytest
 from jaxtyping import install_import_hook
 
 install_import_hook(["seqjax.cells", "seqjax.ops", "seqjax.layers", "seqjax.decoding"], "beartype.beartype")
@@ -29,6 +30,17 @@ install_import_hook(["seqjax.cells", "seqjax.ops", "seqjax.layers", "seqjax.deco
 import jax
 
 jax.config.update("jax_default_matmul_precision", "highest")
+
+
+LONG = ("test_two_processes.py", "test_resume.py", "test_notebooks.py")  # begun first, lest one worker end alone
+
+
+def pytest_collection_modifyitems(items):
+    """A file's tests share compiled programs, so one worker runs them; only notebooks are a process each anyway."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+    for item in items:
+        alone = item.path.name == "test_notebooks.py"
+        item.add_marker(pytest.mark.xdist_group(item.name if alone else str(item.path)))
 
 
 def pytest_collection_finish(session):

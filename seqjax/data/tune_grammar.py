@@ -29,7 +29,7 @@ def write_tunes(split: str, count: int = 0) -> list[str]:
         count: how many; 0: 1,200 for training and 100 for each of the others.
 
     Example:
-        >>> print(write_tunes("test", 1)[0][:34])
+        >>> print(write_tunes("test", 1)[0][:30])
         X:1
         T:The Old Glen
         M:3/4
