@@ -154,8 +154,13 @@ def evaluate(arguments: list[str]) -> None:
 
 
 def generate(arguments: list[str]) -> None:
-    """Write text, streaming to the terminal."""
-    from seqjax.tasks.session import open_existing, trained, verb_of
+    """Write text, streaming to the terminal; for other tasks, what they make."""
+    from seqjax.tasks.session import open_existing, task_named_in, trained, verb_of
+
+    task = task_named_in(arguments)
+    if task and task.generated:
+        make(arguments, task.generated)
+        return
 
     @dataclasses.dataclass(frozen=True)
     class Generate:
@@ -189,6 +194,21 @@ def generate(arguments: list[str]) -> None:
     for piece in pieces:
         print(piece, end="", flush=True)
     print()
+
+
+def make(arguments: list[str], flags: type) -> None:
+    """What a task generates that is not text, with the flags that the task gives the verb; lines about it come out."""
+    from seqjax.tasks.session import open_existing, trained, verb_of
+
+    @dataclasses.dataclass(frozen=True)
+    class Make(flags):
+        run: Annotated[str, _folder()]  # folder of the run
+
+    Make.__doc__ = flags.__doc__
+    options = parse(Make, arguments, "generate")
+    run = open_existing(options.run)
+    for line in verb_of(run, "generate")(trained(run), options):
+        print(line, flush=True)
 
 
 def predict(arguments: list[str]) -> None:
@@ -268,7 +288,7 @@ USAGE = """seqjax: train sequence models, and use them
   seqjax train [TASK] [PRESET] [--flags]     train, or continue a run: the same as python train.py
   seqjax evaluate RUN [--data.path FILE]     metrics on the test split, or on other files
   seqjax predict RUN < lines                 one line out for each line in: translations
-  seqjax generate RUN [--prompt TEXT]        write on from a prompt
+  seqjax generate RUN [--prompt TEXT]        write on from a prompt; a run of sketch draws: --out DIR
   seqjax score RUN < lines                   log-probability and perplexity of each line
   seqjax inspect RUN                         configuration, parameters, checkpoints
 

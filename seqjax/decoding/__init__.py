@@ -15,4 +15,6 @@ from seqjax.decoding.scoring import score as score
 from seqjax.decoding.streaming import stream as stream
 from seqjax.decoding.tree import Tree as Tree
 from seqjax.decoding.tree import search_tree as search_tree
+from seqjax.decoding.values import Made as Made
+from seqjax.decoding.values import make_values as make_values
 from seqjax.ops.sampling import Sampling as Sampling

@@ -39,6 +39,7 @@ class Task(NamedTuple):
         verbs: ``{verb: function of what ``use`` gave and the verb's options}``.
         evaluated: the dataclass of ``--data.*`` of ``seqjax evaluate``.
         predicted: the dataclass of the flags of ``seqjax predict``, for tasks that have the verb.
+        generated: the dataclass of the flags of ``seqjax generate``; None: those of text.
         own: ``{verb: the dataclass of its flags}``, for verbs that no other task has. ``verbs`` has them too: given
             what ``use`` gave and those flags, they make lines to print.
     """
@@ -53,6 +54,7 @@ class Task(NamedTuple):
     verbs: Mapping[str, Callable[..., Any]]
     evaluated: type = DataOption
     predicted: type | None = None
+    generated: type | None = None
     own: Mapping[str, type] = MappingProxyType({})
 
     def kind(self, preset: str) -> type:
