@@ -1,5 +1,7 @@
 """Recurrences: one per file, each a value of pure functions, and the one function that runs them."""
 
+from collections.abc import Callable
+
 from seqjax.cells.contract import Cell as Cell
 from seqjax.cells.elman import IRNN as IRNN
 from seqjax.cells.elman import Elman as Elman
@@ -57,6 +59,8 @@ from seqjax.cells.min_lstm import min_lstm as min_lstm
 from seqjax.cells.unroll import choose_method as choose_method
 from seqjax.cells.unroll import unroll as unroll
 
+REMEMBERING: dict[str, Callable[..., Cell]] = {"gru": gru, "janet": janet, "lstm": lstm}
+"""What makes cells for the ``longest`` memory expected, by the name that they have in ``BY_NAME``."""
 BY_NAME: dict[str, Cell] = {
     "elman": Elman,
     "elman-relu": ElmanReLU,

@@ -17,7 +17,7 @@ from jax import Array
 
 from seqjax.cells.contract import Cell, product, zeros
 from seqjax.cells.gating import half_logistic, halve
-from seqjax.cells.initializers import Initializer, gate_bias, gatewise, glorot, orthogonal
+from seqjax.cells.initializers import Initializer, chrono, gate_bias, gatewise, glorot, orthogonal
 
 
 class GRUParams(NamedTuple):
@@ -84,13 +84,20 @@ def output(state: GRUState) -> Array:
 
 
 @functools.cache
-def gru(update_bias: float = 0.0, input_init: Initializer = glorot, hidden_init: Initializer = orthogonal) -> Cell:
+def gru(
+    update_bias: float = 0.0,
+    input_init: Initializer = glorot,
+    hidden_init: Initializer = orthogonal,
+    longest: float = 0.0,
+) -> Cell:
     """A GRU with other initial weights. The same options give the same cell.
 
     Args:
         update_bias: initial bias of the update gate; the larger, the longer the first memories.
         input_init: initialiser of each gate's (D, H) kernel.
         hidden_init: initialiser of each gate's (H, H) kernel.
+        longest: the longest memory expected, in steps: spreads these biases instead, see :func:`chrono`; 0: they are
+            all alike.
 
     Example:
         >>> cell = gru(update_bias=1.0)
@@ -100,10 +107,14 @@ def gru(update_bias: float = 0.0, input_init: Initializer = glorot, hidden_init:
 
     def init(key: Array, in_features: int, features: int, dtype=jnp.float32) -> GRUParams:
         input_key, hidden_key = jax.random.split(key)
+        bias = gate_bias(3, features, index=1, value=update_bias, dtype=dtype)
+        if longest:
+            spread = chrono(jax.random.fold_in(key, 2), features, longest, dtype)
+            bias = jnp.concatenate([jnp.zeros_like(spread), spread, jnp.zeros_like(spread)])
         return GRUParams(
             gatewise(input_init, input_key, 3, (in_features, features), dtype),
             gatewise(hidden_init, hidden_key, 3, (features, features), dtype),
-            gate_bias(3, features, index=1, value=update_bias, dtype=dtype),
+            bias,
             jnp.zeros((features,), dtype),
         )
 

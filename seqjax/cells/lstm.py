@@ -14,7 +14,7 @@ from jax import Array
 
 from seqjax.cells.contract import Cell, product, zeros
 from seqjax.cells.gating import half_logistic, halve
-from seqjax.cells.initializers import Initializer, gate_bias, gatewise, glorot, orthogonal
+from seqjax.cells.initializers import Initializer, chrono, gate_bias, gatewise, glorot, orthogonal
 
 
 class LSTMParams(NamedTuple):
@@ -66,13 +66,20 @@ def output(state: LSTMState) -> Array:
 
 
 @functools.cache
-def lstm(forget_bias: float = 1.0, input_init: Initializer = glorot, hidden_init: Initializer = orthogonal) -> Cell:
+def lstm(
+    forget_bias: float = 1.0,
+    input_init: Initializer = glorot,
+    hidden_init: Initializer = orthogonal,
+    longest: float = 0.0,
+) -> Cell:
     """An LSTM with other initial weights. The same options give the same cell.
 
     Args:
         forget_bias: initial bias of the forget gate; 1 keeps the cell open at first.
         input_init: initialiser of each gate's (D, H) kernel.
         hidden_init: initialiser of each gate's (H, H) kernel.
+        longest: the longest memory expected, in steps: spreads the forget biases instead, see :func:`chrono`, and the
+            input gates' are their negatives; 0: they are all alike.
 
     Example:
         >>> cell = lstm(forget_bias=2.0)
@@ -82,10 +89,14 @@ def lstm(forget_bias: float = 1.0, input_init: Initializer = glorot, hidden_init
 
     def init(key: Array, in_features: int, features: int, dtype=jnp.float32) -> LSTMParams:
         input_key, hidden_key = jax.random.split(key)
+        bias = gate_bias(4, features, index=1, value=forget_bias, dtype=dtype)
+        if longest:
+            spread = chrono(jax.random.fold_in(key, 2), features, longest, dtype)
+            bias = jnp.concatenate([-spread, spread, jnp.zeros((2 * features,), dtype)])
         return LSTMParams(
             gatewise(input_init, input_key, 4, (in_features, features), dtype),
             gatewise(hidden_init, hidden_key, 4, (features, features), dtype),
-            gate_bias(4, features, index=1, value=forget_bias, dtype=dtype),
+            bias,
         )
 
     return Cell("LSTM", init, initial_state, project, step, output, prepare)

@@ -3,13 +3,14 @@
 N sentences, T tokens, C characters of a token.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple, cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from seqjax.checks import InputError, nearest
 from seqjax.data.conll import Tagged, read_tagged
+from seqjax.data.copy_memory import CopyMemoryConfig, write_copies
 from seqjax.data.pair_config import Pair
 from seqjax.data.pairs import split_pairs
 from seqjax.data.tag_config import TagsConfig
@@ -34,8 +35,15 @@ class TagSplits(NamedTuple):
     repaired: dict[str, int]
 
 
+WRITERS: dict[type, Callable[[Any], list[list[Tagged]]]] = {
+    TagsConfig: lambda config: write_tagged_dates(config.dates, config.split),
+    CopyMemoryConfig: write_copies,
+}
+"""Sentences for training, validation and test where no files are given, by the type of the configuration."""
+
+
 def read_tag_splits(config: TagsConfig) -> TagSplits:
-    """Read tagged sentences, or write dates in sentences, and split them.
+    """Read tagged sentences, or write some, such as dates in sentences, and split them.
 
     With ``valid_path`` and ``test_path`` the sentences of ``path`` are for training. With one of them, ``path`` is
     split into training and the one that is missing, at random; sentences of the same words stay together.
@@ -49,7 +57,7 @@ def read_tag_splits(config: TagsConfig) -> TagSplits:
         >>> len(splits.train), len(splits.test), splits.scheme
         (20, 2, 'bio')
     """
-    parts = _read(config) if config.path else write_tagged_dates(config.dates, config.split)
+    parts = _read(config) if config.path else WRITERS[type(config)](config)
     scheme = scheme_of(config, {tag for one in parts[0] for tag in one.tags})
     repaired: dict[str, int] = {}
     for place, name in enumerate(("train", "valid", "test")):

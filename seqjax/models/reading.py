@@ -29,10 +29,13 @@ class RecurrentReaderConfig:
     layers: int = 1  # recurrent layers on top of each other
     bidirectional: bool = True  # read both ways in every layer
     dropout: float = 0.0  # probability of zeroing an activation, between and after the layers
+    memory: int = 0  # longest memory expected, in steps, for which gates start spread out; 0: as the cell has it
 
     def __post_init__(self):
         check_choice(type(self).__name__, "cell", self.cell, cells.BY_NAME)
-        _check(self, features=1, layers=1)
+        _check(self, features=1, layers=1, memory=0)
+        if self.memory:
+            check_choice(f"{type(self).__name__}: with `memory`", "cell", self.cell, cells.REMEMBERING)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,6 +77,8 @@ class RecurrentReader(nnx.Module):
 
     def __init__(self, config: RecurrentReaderConfig, in_features: int, *, rngs: nnx.Rngs):
         cell = cells.BY_NAME[config.cell]
+        if config.memory:
+            cell = cells.REMEMBERING[config.cell](longest=float(config.memory))
         self.dropout = config.dropout
         self.stack = Stack(
             cell, in_features, config.features,

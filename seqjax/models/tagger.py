@@ -17,6 +17,7 @@ from seqjax.checks import InputError
 from seqjax.layers import Linear, Parameters
 from seqjax.models.pure import pure
 from seqjax.models.reading import AttentionReaderConfig, RecurrentReaderConfig, make_reader
+from seqjax.models.tcn import ConvolutionReaderConfig
 from seqjax.models.word_features import WordFeatures, WordFeaturesConfig
 from seqjax.ops import crf
 from seqjax.ops.dropout import fold
@@ -54,6 +55,13 @@ class AttentionTaggerConfig(TaggerConfig):
 
     words: WordFeaturesConfig = WordFeaturesConfig(embedding=50, character_features=100, dropout=0.2)
     reader: AttentionReaderConfig = AttentionReaderConfig(positions="rotary")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ConvolutionTaggerConfig(TaggerConfig):
+    """A temporal convolutional network over words, which sees those before."""
+
+    reader: ConvolutionReaderConfig = ConvolutionReaderConfig()
 
 
 class WordReader(nnx.Module):

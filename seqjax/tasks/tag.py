@@ -132,7 +132,10 @@ def build(config, folder: RunFolder) -> Built:
     parts = {name: getattr(splits, name) for name in ("train", "valid", "test")}
     found = {name: examples(front, part, labels) for name, part in parts.items()}
     rows = config.batch_size
-    train = example_batches(found["train"], rows=rows, seed=config.seed, train=True, buckets=config.data.buckets)
+    redraw = front.redraw(labels, config.seed) if front.redraw else None
+    train = example_batches(
+        found["train"], rows=rows, seed=config.seed, train=True, buckets=config.data.buckets, change=redraw
+    )
     valid, test = (
         example_batches(found[name], rows=rows, train=False, buckets=train.lengths) for name in ("valid", "test")
     )

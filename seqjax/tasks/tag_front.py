@@ -5,12 +5,14 @@ with an encoder of its own adds one function to ``FRONTS``, by the type of its c
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from seqjax.data import WordList, count_words
+from seqjax.data import LabelList, WordList, count_words
+from seqjax.data.batches import Batch
 from seqjax.data.tagged import encode_words
 from seqjax.models.tagger import WordReader
 from seqjax.tasks.word_embeddings import kept_features, known_vectors, start_with
@@ -29,12 +31,17 @@ class Front(NamedTuple):
         summary: what to show before training.
         start: ``init -> init``, where parts of the parameters come from elsewhere: see
             :func:`seqjax.tasks.pretrained.start_from`. The paths of the encoder's begin with ``encoder``.
+        redraw: ``(labels, seed) -> (batch, epoch) -> batch``, where training sees everything once: batches are written
+            anew in every epoch. None: training goes through its sentences again and again.
+        beside: what a naive method reaches, reported beside the metrics of the test split.
     """
 
     arrays: Callable[[Sequence[Sentence]], dict[str, list[np.ndarray]]]
     make: Callable[[Any], Any]
     summary: list[tuple[str, str]]
     start: Callable[[Any], Any] = lambda init: init
+    redraw: Callable[[LabelList, int], Callable[[Batch, int], Batch]] | None = None
+    beside: Mapping[str, float] = MappingProxyType({})
 
 
 def word_front(config, folder: RunFolder, sentences: Sequence[Sentence] | None) -> Front:

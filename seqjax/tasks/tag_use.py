@@ -117,6 +117,8 @@ def examine(use: TagUse, parts: Mapping[str, Sequence[Tagged]], folder: RunFolde
         metrics = {"accuracy": right / max(1, sum(map(len, wanted)))}
         if use.scheme != "none":
             metrics |= score_spans(wanted, made, use.scheme)._asdict()
+        if split == "test":
+            metrics |= use.front.beside
         if folder is not None and split == "test":
             draw_transitions(use._replace(params=params), folder)
             draw_mix(params, folder)
