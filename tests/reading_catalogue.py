@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from seqjax.models import autoregressive as steps
 from seqjax.models import classifier as models
+from seqjax.models import forecaster as ahead
 from seqjax.models.bert import BertConfig, bert
 from seqjax.models.bert_reading import BertSizes, WordBERT
 from seqjax.models.character_words import SpellingConfig
@@ -19,6 +21,12 @@ from seqjax.models.elmo_reading import ElmoReader, ElmoVectors
 from seqjax.models.parser import ParserConfig, parser
 from seqjax.models.pure import of_targets, pure
 from seqjax.models.reading import AttentionReaderConfig, BagReaderConfig, RecurrentReaderConfig, make_reader
+from seqjax.models.series import (
+    RecurrentSeriesConfig,
+    TimeAwareReaderConfig,
+    TimeAwareSeriesConfig,
+    make_series_encoder,
+)
 from seqjax.models.tagger import AttentionTaggerConfig, RecurrentTaggerConfig, WordReader, tagger
 from seqjax.models.tcn import ConvolutionReaderConfig
 from seqjax.models.transcriber import AttentionTranscriberConfig, RecurrentTranscriberConfig, transcriber
@@ -172,6 +180,27 @@ def tag(name: str, config: Any, characters: str, *, causal: bool = False) -> Rea
     return ReadingRow(f"tag-{name}", build, written, per_step=True, causal=causal)
 
 
+def visited(random: np.random.Generator, shape: tuple[int, int]) -> dict[str, np.ndarray]:
+    """What was seen at each visit, and the time since the one before."""
+    elapsed = random.gamma(1.0, 2.0, size=(*shape, 1)).astype(np.float32)
+    return {"xs": random.normal(size=(*shape, 3)).astype(np.float32), "elapsed": elapsed}
+
+
+def series(name: str, config: Any, *, per_step: bool = False) -> ReadingRow:
+    """One row: a class for a series of numbers, or what its encoder says of each step."""
+
+    def make(rngs):
+        return make_series_encoder(config, 3, rngs=rngs)
+
+    def build():
+        if per_step:
+            return pure(make)
+        model = models.classifier(make, CLASSES, config.output)
+        return model.init, model.logits
+
+    return ReadingRow(f"series-{name}", build, visited, per_step=per_step, causal=per_step)
+
+
 def parse():
     """What words look at as their heads, and the relations to the likeliest: both wherever the words stand."""
     words = WordFeaturesConfig(embedding=3, characters="cnn", character_embedding=2, character_features=2)
@@ -203,7 +232,28 @@ def transcribe(name: str, config: Any) -> ReadingRow:
     return ReadingRow(f"transcribe-{name}", build, frames)
 
 
+def numbers(random: np.random.Generator, shape: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Numbers of three columns."""
+    return {"xs": random.normal(size=(*shape, 3)).astype(np.float32)}
+
+
+def forecast(name: str, config: Any, *, anchor: str, quantiles: tuple[float, ...] = (0.2, 0.7)) -> ReadingRow:
+    """One row: two of three columns, four steps ahead."""
+    config = dataclasses.replace(config, anchor=anchor, quantiles=quantiles)
+    shape = ahead.SeriesShape(3, (2, 0), horizon=4, season=3)
+
+    def build():
+        if isinstance(config, steps.AutoregressiveForecasterConfig):
+            model = steps.autoregressive_forecaster(config, shape)
+        else:
+            model = ahead.direct_forecaster(config, shape, longest=8)
+        return model.init, model.forecast
+
+    return ReadingRow(f"forecast-{name}", build, numbers)
+
+
 LSTM = RecurrentReaderConfig(features=3, dropout=0.3)
+BOTH_WAYS = TimeAwareReaderConfig(features=3, layers=2, bidirectional=True, decay="inverse", dropout=0.3)
 ONE_WAY = dataclasses.replace(LSTM, bidirectional=False)
 READING_MODELS = [
     classify("bilstm", models.RecurrentClassifierConfig(reader=LSTM), "last+max"),
@@ -227,6 +277,9 @@ READING_MODELS = [
     ReadingRow("elmo", elmo_sides, spelled, per_step=True),
     ReadingRow("elmo-reader", elmo_reader, spelled, per_step=True),
     ReadingRow("parse", parse, written, per_step=True),
+    series("lstm", RecurrentSeriesConfig(reader=dataclasses.replace(ONE_WAY, memory=9), input_dropout=0.3)),
+    series("time-aware", TimeAwareSeriesConfig(reader=TimeAwareReaderConfig(features=3)), per_step=True),
+    series("time-aware-both-ways", TimeAwareSeriesConfig(reader=BOTH_WAYS, input_dropout=0.3)),
     transcribe("bilstm", RecurrentTranscriberConfig(reader=LSTM, factor=2, width=3, features=5, dropout=0.3)),
     transcribe(
         "transformer",
@@ -234,4 +287,17 @@ READING_MODELS = [
             subsampling="stack", factor=3, reader=AttentionReaderConfig(features=4, layers=1, heads=2)
         ),
     ),
+    forecast("lstm", ahead.RecurrentForecasterConfig(reader=ONE_WAY), anchor="last"),
+    forecast(
+        "tcn",
+        ahead.ConvolutionForecasterConfig(reader=ConvolutionReaderConfig(features=3, layers=1)),
+        anchor="none",
+        quantiles=(),
+    ),
+    forecast(
+        "transformer",
+        ahead.AttentionForecasterConfig(reader=AttentionReaderConfig(features=4, layers=1, heads=2, hidden=5)),
+        anchor="season",
+    ),
+    forecast("autoregressive", steps.AutoregressiveForecasterConfig(features=3), anchor="last"),
 ]

@@ -2,7 +2,10 @@
 
 from seqjax.tasks import classify_bert as classify_bert
 from seqjax.tasks import classify_elmo as classify_elmo
+from seqjax.tasks import classify_pictures as classify_pictures
+from seqjax.tasks import classify_visits as classify_visits
 from seqjax.tasks import tag_bert as tag_bert
+from seqjax.tasks import tag_copy as tag_copy
 from seqjax.tasks import tag_elmo as tag_elmo
 from seqjax.tasks.classify import CLASSIFY
 from seqjax.tasks.contract import Task as Task

@@ -1,0 +1,164 @@
+"""Classes of series on the command line: visits, digits and films; areas under curves against scikit-learn."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import assert_refused, seqjax, training
+
+from seqjax.checks import InputError
+from seqjax.models.reading import RecurrentReaderConfig
+from seqjax.tasks.classify import PRESETS
+from seqjax.tasks.ranking_metrics import area_under_roc, average_precision, of_classes, with_interval
+from seqjax.training.journal import read
+
+SWIFT = ["--batch-size", "16", "--log-every", "20", "--optimizer.warmup", "0", "--shown", "1", "--data.buckets", "1"]
+TABLE = ["--data.time", "day", "--data.label", "status", "--data.leave-out", "ending"]
+
+
+def table(people: int = 100, *, labelled: bool = True) -> str:
+    """The last two visits of whoever is ill are close together; nothing else tells."""
+    random = np.random.default_rng(0)
+    lines = ["person,day," + ("status,ending," if labelled else "") + "dose,sex"]
+    for number in range(people):
+        ill = bool(number % 2)
+        gaps = np.array([*random.integers(20, 60, size=number % 4 + 1), 3 if ill else 50])
+        for day in np.cumsum([0, *gaps]):
+            told = f"{'ill' if ill else 'well'},{number}," if labelled else ""
+            lines.append(f"p{number},{day},{told}{random.normal():.2f},{'fm'[number % 3 > 0]}")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("visits") / "visits.csv"
+    path.write_text(table(), encoding="utf-8")
+    return path
+
+
+def command(out, file, *words) -> list:
+    """A small run over visits; ``words`` come last and win."""
+    flags = [*TABLE, "--data.id", "person", "--data.path", file, "--model.reader.features", "8", *SWIFT]
+    return ["classify", "time-aware-lstm", "--out", out, *flags, "--optimizer.learning-rate", "0.05", *words]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, file):
+    """A finished run over visits, and what it said."""
+    folder = tmp_path_factory.mktemp("runs") / "visits"
+    said = training(*command(folder, file, "--steps", "60", "--evaluate-every", "30"))
+    assert said.code == 0, said.err
+    return folder, said
+
+
+def test_visits_are_told_apart_by_their_intervals(run):
+    folder, said = run
+    row = read(folder / "metrics.jsonl")[-1]
+    assert row["split"] == "test"
+    assert row["auroc_low"] <= row["auroc"] <= row["auroc_high"]
+    assert row["auroc"] > 0.8
+    assert {"auprc", "auprc_low", "auprc_high", "macro_f1", "baseline", "baseline_auroc"} <= row.keys()
+    assert "divided by" in said.out
+    assert "visits from 0 to" in (folder / "samples.txt").read_text()
+
+
+def test_a_table_without_classes_gets_a_line_an_id(run, file):
+    folder, _ = run
+    said = seqjax("predict", folder, stdin=table(12, labelled=False))
+    assert said.code == 0, said.err
+    rows = [line.split("\t") for line in said.out.splitlines()]
+    assert [row[0] for row in rows] == [f"p{number}" for number in range(12)]
+    assert np.mean([row[1] == ("well", "ill")[n % 2] for n, row in enumerate(rows)]) > 0.8
+    alone = "\n".join(line for line in table(12, labelled=False).splitlines() if line[:3] in ("per", "p5,"))
+    assert seqjax("predict", folder, stdin=alone).out.splitlines() == said.out.splitlines()[5:6]
+    assert seqjax("predict", folder, stdin="").out == ""
+    assert_refused(seqjax("predict", folder, stdin=table(4).replace("person", "who")), "standard input", "'person'")
+    assert_refused(
+        seqjax("predict", folder, stdin="person,day,dose,sex\np1,0,1,f\np1,1,much,f\n"),
+        "line 3, column 'dose'",
+        "'much'",
+    )
+
+
+def test_evaluate_needs_the_folder_alone_and_measures_other_tables(run, tmp_path):
+    folder, _ = run
+    last = read(folder / "metrics.jsonl")[-1]
+    said = json.loads(seqjax("evaluate", folder, "--json").out)
+    for name in ("loss", "auroc", "auroc_low", "auprc"):
+        assert said[name] == pytest.approx(last[name], rel=1e-4)
+    (tmp_path / "other.csv").write_text(table(8))
+    assert json.loads(seqjax("evaluate", folder, "--json", "--data.path", tmp_path / "other.csv").out)["auroc"] > 0.8
+    (tmp_path / "strange.csv").write_text(table(8).replace(",ill,", ",il,"))
+    assert_refused(seqjax("evaluate", folder, "--data.path", tmp_path / "strange.csv"), "'il'", "Did you mean `ill`")
+
+
+def test_a_refused_table_leaves_no_folder(file, tmp_path):
+    assert_refused(training(*command(tmp_path / "run", file, "--data.id", "persn")), "'persn'", "Did you mean `person`")
+    (tmp_path / "short.csv").write_text(table() + "late,0,ill,1,1,f\n")
+    short = command(tmp_path / "run", tmp_path / "short.csv")
+    assert_refused(training(*short), "'late' has one visit", "--data.skip-short")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "preset, flags, wanted",
+    [
+        ("digits", ["--data.pixels", "8", "--model.reader.features", "16", "--model.output.dropout", "0"], 0.7),
+        ("frames", ["--data.films", "96", "16", "32", "--data.motions", "left", "right", "--data.noise", "0",
+                    "--model.reader.features", "12", "--data.frames", "5", "8"], 0.7),
+    ],
+)  # fmt: skip
+def test_pictures_are_read_in_steps(preset, flags, wanted, tmp_path):
+    words = ["classify", preset, "--out", tmp_path / "run", *flags, *SWIFT, "--batch-size", "32", "--shown", "2"]
+    said = training(*words, "--steps", "120", "--evaluate-every", "120", "--optimizer.learning-rate", "0.02")
+    assert said.code == 0, said.err
+    row = read(tmp_path / "run" / "metrics.jsonl")[-1]
+    assert row["accuracy"] > wanted
+    assert row["accuracy"] > row["baseline"] - 0.2
+    assert "@" in (tmp_path / "run" / "samples.txt").read_text()
+    shape = (8, 8) if preset == "digits" else (6, 12, 12)
+    numbers = " ".join(f"{value:.2f}" for value in np.zeros(shape).ravel())
+    assert len(seqjax("predict", tmp_path / "run", stdin=numbers + "\n").out.splitlines()) == 1
+    assert_refused(seqjax("predict", tmp_path / "run", stdin=numbers + " 1\n"), "line 1 should hold")
+    assert_refused(seqjax("predict", tmp_path / "run", stdin="one two\n"), "line 1 should hold", "one two")
+    assert_refused(seqjax("evaluate", tmp_path / "run", "--data.path", "x.png"), "x.png", "scikit-learn")
+
+
+def test_every_preset_of_series_is_there():
+    assert {"time-aware-lstm", "visits-lstm", "visits-lstm-elapsed"} <= PRESETS.keys()
+    assert {
+        f"{kind}{model}" for kind in ("digits", "frames") for model in ("", "-tcn", "-transformer")
+    } <= PRESETS.keys()
+
+
+def test_areas_equal_scikit_learn():
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    random = np.random.default_rng(0)
+    for classes, ties in ((2, 1), (2, 8), (4, 3)):
+        wanted = random.integers(0, classes, 200)
+        made = random.integers(1, 2 + 20 // ties, size=(200, classes)) + 3.0 * np.eye(classes)[wanted]
+        probabilities = made / made.sum(axis=1, keepdims=True)
+        one = np.eye(classes)[wanted] if classes > 2 else wanted
+        scores = probabilities if classes > 2 else probabilities[:, 1]
+        assert of_classes(area_under_roc, wanted, probabilities) == pytest.approx(roc_auc_score(one, scores))
+        found = of_classes(average_precision, wanted, probabilities)
+        assert found == pytest.approx(average_precision_score(one, scores))
+
+
+def test_intervals_hold_the_area_and_shrink_with_more_examples():
+    random = np.random.default_rng(0)
+    widths = []
+    for count in (30, 600):
+        wanted = np.arange(count) % 2
+        positive = 1 / (1 + np.exp(-(wanted - 0.5 + random.normal(size=count))))
+        found = with_interval("auroc", area_under_roc, wanted, np.stack([1 - positive, positive], axis=1), draws=200)
+        assert found["auroc_low"] < found["auroc"] < found["auroc_high"]
+        widths.append(found["auroc_high"] - found["auroc_low"])
+    assert widths[1] < widths[0] / 2
+
+
+def test_memory_is_for_cells_that_have_gates():
+    with pytest.raises(InputError, match="with `memory`"):
+        RecurrentReaderConfig(cell="elman", memory=100)
