@@ -3,6 +3,7 @@
 T steps, D columns of numbers.
 """
 
+import calendar
 import csv
 import datetime
 import io
@@ -197,7 +198,8 @@ def season_of(series: TimeSeries, wanted: int = 0) -> int:
 def next_times(series: TimeSeries, count: int) -> list[str]:
     """The times of the steps after the last one, as they would stand in the file.
 
-    Where all dates have one day of the month, months are counted; else the median time between steps goes on.
+    Where all dates have one day of the month, or are the last of it, months are counted; else the median time between
+    steps goes on, in whole days where all times are.
 
     Example:
         >>> days = np.array([19723.0, 19754.0, 19783.0])            # 2024-01-01, 2024-02-01, 2024-03-01
@@ -206,12 +208,17 @@ def next_times(series: TimeSeries, count: int) -> list[str]:
     """
     last = float(series.moments[-1])
     between = float(np.median(np.diff(series.moments))) if series.steps > 1 else 1.0
-    if series.dates:
+    if series.dates and series.steps > 1:
         dates = [_date(moment) for moment in series.moments]
         months = np.diff([date.year * 12 + date.month for date in dates])
-        if len(months) and len({(date.day, date.time()) for date in dates}) == 1 and (months == months[0]).all():
-            return [_written(_later(dates[-1], int(months[0]) * n), series) for n in range(1, count + 1)]
-    return [time_text(series, last + between * n) for n in range(1, count + 1)]
+        for days in (0, 1):  # as they are; the last days of months as the first ones of the next
+            moved = [date + datetime.timedelta(days=days) for date in dates]
+            if len({(date.day, date.time()) for date in moved}) == 1 and (months == months[0]).all() and months[0]:
+                ahead = (_later(moved[-1], int(months[0]) * n) for n in range(1, count + 1))
+                return [_written(date - datetime.timedelta(days=days), series) for date in ahead]
+    moments = last + between * np.arange(1, count + 1)
+    whole = series.dates and (series.moments % 1 == 0).all() and between >= 1
+    return [time_text(series, moment) for moment in (np.round(moments) if whole else moments)]
 
 
 def time_text(series: TimeSeries, moment: float) -> str:
@@ -224,8 +231,8 @@ def _date(moment: float) -> datetime.datetime:
 
 
 def _later(date: datetime.datetime, months: int) -> datetime.datetime:
-    whole = date.year * 12 + date.month - 1 + months
-    return date.replace(year=whole // 12, month=whole % 12 + 1)
+    year, month = divmod(date.year * 12 + date.month - 1 + months, 12)
+    return date.replace(year=year, month=month + 1, day=min(date.day, calendar.monthrange(year, month + 1)[1]))
 
 
 def _written(date: datetime.datetime, series: TimeSeries) -> str:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 
-def pinball(forecasts: Array, targets: Array, quantiles: Sequence[float]) -> Array:
+def pinball(forecasts: ArrayLike, targets: ArrayLike, quantiles: Sequence[float]) -> Array:
     r"""The loss whose expectation is least at the quantiles: :math:`\max(q (y - \hat y), (q - 1)(y - \hat y))`.
 
     Args:
@@ -28,12 +29,12 @@ def pinball(forecasts: Array, targets: Array, quantiles: Sequence[float]) -> Arr
         >>> pinball(jnp.array([[1.0, 1.0]]), jnp.array([3.0]), (0.5, 0.9)).tolist()
         [[1.0, 1.7999999523162842]]
     """
-    short = targets[..., None] - forecasts
+    short = jnp.asarray(targets)[..., None] - jnp.asarray(forecasts)
     levels = jnp.asarray(quantiles, short.dtype)
     return jnp.maximum(levels * short, (levels - 1) * short)
 
 
-def ordered(raw: Array) -> Array:
+def ordered(raw: ArrayLike) -> Array:
     """Numbers that never fall from one to the next: the first one, and steps upwards (*B, Q).
 
     So quantiles cannot cross, whatever the network says.
@@ -42,4 +43,5 @@ def ordered(raw: Array) -> Array:
         >>> ordered(jnp.array([1.0, 0.0, -100.0])).round(3).tolist()
         [1.0, 1.693000078201294, 1.693000078201294]
     """
+    raw = jnp.asarray(raw)
     return jnp.cumsum(jnp.concatenate([raw[..., :1], jax.nn.softplus(raw[..., 1:])], axis=-1), axis=-1)

@@ -51,7 +51,7 @@ class AddingForecastConfig(RunConfig):
     log_every: int = 100  # steps between lines of metrics.jsonl
     data: AddingConfig = AddingConfig()
     model: AdderConfig = AdderConfig()
-    optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-2)
+    optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-2, warmup=100)
 
 
 class AddingUse(NamedTuple):
