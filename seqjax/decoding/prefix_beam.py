@@ -124,8 +124,8 @@ def _step(now: _Beam, frame: np.ndarray, told: np.ndarray, beam: int, blank: int
     parents = np.where(grown, (kept - beam) // size, kept)
     symbols = np.where(grown, (kept - beam) % size, blank)
     alive = np.isfinite(scores[kept])
-    prefixes = [_grown(now.prefixes[parent], int(symbol), more, living) for parent, symbol, more, living in
-                zip(parents, symbols, grown, alive, strict=True)]  # fmt: skip
+    rows_now = zip(parents.tolist(), symbols.tolist(), grown.tolist(), alive.tolist(), strict=True)
+    prefixes = [_grown(now.prefixes[parent], *how) for parent, *how in rows_now]
     after = _Beam(
         prefixes,
         np.where(grown | ~alive, -np.inf, stay_blank[parents]),

@@ -16,7 +16,7 @@ from seqjax.ops.convolution import to_front
 FLOOR = 1e-6  # power below which silence is silence; full scale is about 1
 
 
-def mel_filters(bands: int, size: int, rate: float, low: float = 20.0, high: float = 0.0) -> np.ndarray:
+def mel_filters(bands: int, size: int, rate: int, low: float = 20.0, high: float = 0.0) -> np.ndarray:
     r"""Triangles over the frequencies of a Fourier transform, as wide apart as :math:`2595 \\log_{10}(1 + f / 700)`.
 
     Args:
@@ -69,7 +69,7 @@ def transform_size(window: int) -> int:
 
 
 def log_mel(
-    samples: Array, mask: ArrayLike, *, rate: float, window: int, hop: int, bands: int, low: float = 20.0,
+    samples: Array, mask: ArrayLike, *, rate: int, window: int, hop: int, bands: int, low: float = 20.0,
     high: float = 0.0,
 ) -> tuple[Array, Array]:  # fmt: skip
     r"""The log of the power in mel bands, :math:`\log(10^{-6} + \sum_f M_f |F(w x)_f|^2 / \sum w^2)`, frame by frame.

@@ -68,7 +68,7 @@ def posteriors(
         end = max(end, len(seen))
     _draw_spikes(axes, table, list(names), (np.arange(len(table)) + 0.5) * factor, blank)
     axes.set(xlim=(0, end), ylim=(0, 1.12), yticks=(0, 0.5, 1), ylabel="probability")
-    axes.set_xlabel("frame" if factor == 1 else f"frame, {factor} a step")
+    axes.set_xlabel(f"{'frame' if factor == 1 else f'frame, {factor} a step'}; grey: {names[blank]}")
     drawn.suptitle(title, x=0.02, ha="left", fontsize=11)
     return drawn
 
@@ -87,6 +87,6 @@ def _draw_spikes(axes, table: np.ndarray, names: Sequence[str], times: np.ndarra
         for first, after in zip(runs[::2], runs[1::2], strict=True):
             top = first + int(table[first:after, number].argmax())
             axes.annotate(
-                names[number], (times[top], table[top, number]), xytext=(0, 2), textcoords="offset points",
+                names[number].strip() or "␣", (times[top], table[top, number]), xytext=(0, 2), textcoords="offset points",
                 ha="center", va="bottom", color=colour, fontsize=9, parse_math=False,
             )  # fmt: skip

@@ -26,27 +26,30 @@ class Front(NamedTuple):
     Attributes:
         features: F.
         medium: how a recording's file is read.
+        nothing: the values of a recording without frames.
         frames: ``[values] -> [(T, F) float32]``.
         summary: what to show before training.
+        first_on_top: pictures of frames have the first feature on top; else at the bottom, as low sounds are drawn.
     """
 
     features: int
     medium: Medium
+    nothing: np.ndarray
     frames: Callable[[Sequence[np.ndarray]], list[np.ndarray]]
     summary: list[tuple[str, str]]
+    first_on_top: bool = False
 
 
 def front_of(data: TranscriptsConfig) -> Front:
     """The front of handwritten strips, or of sound."""
     if data.handwritten:
         frames = [("frames", f"columns of {SIDE} pixels")]
-        return Front(
-            SIDE, Medium(read_strip, len), lambda values: [np.asarray(one, np.float32) for one in values], frames
-        )
+        nothing = np.zeros((0, SIDE), np.float32)
+        return Front(SIDE, Medium(read_strip, len), nothing, list, frames, first_on_top=True)
     sound = data.sound
     told = f"{sound.bands} mel bands of {1000 * sound.window:g} ms, every {1000 * sound.hop:g} ms, at {sound.rate:,} Hz"
     spectra_of = functools.partial(spectra, config=sound)
-    return Front(sound.bands, sound_medium(sound), spectra_of, [("frames", told)])
+    return Front(sound.bands, sound_medium(sound), np.zeros(0, np.float32), spectra_of, [("frames", told)])
 
 
 def spectra(sounds: Sequence[np.ndarray], config: SoundConfig) -> list[np.ndarray]:

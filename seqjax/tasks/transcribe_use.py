@@ -152,11 +152,11 @@ def predict(use: TranscribeUse, lines: list[str], options: PredictTranscripts) -
         except InputError as error:
             if not options.skip_broken:
                 raise InputError(f"line {number}: {error}") from None
-            values.append(values[0][:0] if values else np.zeros((0, use.front.features), np.float32))
+            values.append(use.front.nothing)
             broken += 1
     if broken:
         print(f"{broken} of {len(lines)} recordings cannot be read: their lines are empty", file=sys.stderr)
-    frames = use.front.frames([one.ravel()[:0] if not len(one) and one.ndim == 1 else one for one in values])
+    frames = use.front.frames(values)
     if options.picture:
         save_pictures(use, frames, Path(options.picture))
     if options.beam == 1:
@@ -176,7 +176,8 @@ def save_pictures(use: TranscribeUse, frames: Sequence[np.ndarray], folder: Path
     folder.mkdir(parents=True, exist_ok=True)
     for number, (seen, scores) in enumerate(zip(frames, use.posteriors(frames), strict=True), 1):
         if len(scores):
-            figure = posteriors(np.exp(scores), names, frames=seen, factor=use.model.factor)
+            shown = seen if use.front.first_on_top else seen[:, ::-1]
+            figure = posteriors(np.exp(scores), names, frames=shown, factor=use.model.factor)
             figure.savefig(folder / f"{number:04d}.png")
             figure.clear()
 

@@ -1,0 +1,194 @@
+"""Connectionist temporal classification beside the enumeration of every path: loss, gradients, greedy, prefix beam."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from seqjax.checks import InputError
+from seqjax.decoding.prefix_beam import Companion, prefix_beam_search
+from seqjax.ops.ctc import ctc_greedy, ctc_loss, frames_needed
+from seqjax.plots.ctc import posteriors
+
+T, K, U = 5, 3, 5
+SWIFT = {"xla_backend_optimization_level": 0}
+
+
+def written(path) -> tuple[int, ...]:
+    """What a path writes: neither repetitions nor blanks."""
+    return tuple(symbol for symbol, _ in itertools.groupby(path) if symbol)
+
+
+def enumerated(log_probs: np.ndarray) -> dict[tuple[int, ...], float]:
+    """The probability of every transcript, path by path."""
+    found: dict[tuple[int, ...], float] = {}
+    steps, symbols = log_probs.shape
+    for path in itertools.product(range(symbols), repeat=steps):
+        weight = np.exp(sum(log_probs[step, symbol] for step, symbol in enumerate(path)))
+        found[written(path)] = found.get(written(path), 0.0) + weight
+    return found
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+
+
+LOGITS = np.random.default_rng(0).normal(size=(T, K), scale=2.0)
+ALL = enumerated(log_softmax(LOGITS))
+TRANSCRIPTS = sorted(ALL)
+LABELS = np.array([[*one, *[0] * (U - len(one))] for one in TRANSCRIPTS], np.int32)
+
+
+def _run(logits, mask, labels):
+    def total(logits):
+        nats, possible = ctc_loss(logits, mask, labels)
+        return nats.sum(), (nats, possible)
+
+    gradient, (nats, possible) = jax.grad(total, has_aux=True)(logits)
+    return nats, possible, gradient, ctc_greedy(logits, mask)
+
+
+_run = jax.jit(_run, compiler_options=SWIFT)
+
+
+def run(logits, mask, labels):
+    """Loss, gradient and greedy transcripts of rows of one shape, compiled once."""
+    short = len(TRANSCRIPTS) - len(logits)
+    rows = [np.concatenate([leaf, np.repeat(leaf[:1], short, 0)]) for leaf in (logits, mask, labels)]
+    nats, possible, gradient, (ids, lengths) = jax.device_get(_run(rows[0].astype(np.float32), rows[1], rows[2]))
+    kept = slice(0, len(logits))
+    return nats[kept], possible[kept], gradient[kept], ids[kept], lengths[kept]
+
+
+def rows(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same frames in every row."""
+    return np.repeat(LOGITS[None], count, 0), np.ones((count, T), bool)
+
+
+def test_the_loss_is_that_of_all_paths_and_transcripts_share_one_probability():
+    nats, possible, gradient, _, _ = run(*rows(len(TRANSCRIPTS)), LABELS)
+    np.testing.assert_allclose(nats, [-np.log(ALL[one]) for one in TRANSCRIPTS], rtol=1e-5)
+    assert possible.all()
+    assert np.exp(-nats).sum() == pytest.approx(1, abs=1e-5)
+    for row in (0, 3, len(TRANSCRIPTS) - 1):
+        for place in ((0, 1), (2, 0), (4, 2)):
+            moved = [LOGITS.copy(), LOGITS.copy()]
+            moved[0][place] += 1e-4
+            moved[1][place] -= 1e-4
+            sides = [-np.log(enumerated(log_softmax(one))[TRANSCRIPTS[row]]) for one in moved]
+            assert gradient[row][place] == pytest.approx((sides[0] - sides[1]) / 2e-4, abs=1e-4)
+
+
+def test_padding_of_frames_and_of_transcripts_changes_nothing():
+    labels = np.array([[1, 1, 0, 0, 0], [0, 1, 0, 1, 0], [0, 0, 0, 1, 1]])
+    short = enumerated(log_softmax(LOGITS[:4]))[(1, 1)]
+    frames = np.full((3, T, K), np.nan)
+    frames[0, :4], frames[1, 1:], frames[2, [0, 1, 3, 4]] = LOGITS[:4], LOGITS[:4], LOGITS[:4]
+    frames[1, 0] = np.inf
+    mask = np.isfinite(frames).all(axis=-1)
+    nats, possible, gradient, ids, lengths = run(frames, mask, labels)
+    np.testing.assert_allclose(nats, -np.log(short), rtol=1e-5)
+    assert possible.all()
+    assert np.isfinite(gradient).all()
+    np.testing.assert_allclose(gradient[0, :4], gradient[1, 1:], atol=1e-6)
+    assert (gradient[~mask] == 0).all()
+    assert (ids[1:] == ids[0]).all()
+    assert (lengths[1:] == lengths[0]).all()
+
+
+def test_a_transcript_that_needs_more_frames_than_there_are_is_left_out_and_its_neighbours_are_not():
+    labels = np.array([[1, 1, 2, 2, 0], [1, 2, 1, 0, 0], [1, 0, 0, 0, 0], [0, 0, 0, 0, 0]])
+    assert frames_needed(labels).tolist() == [6, 3, 1, 0]
+    logits, mask = rows(4)
+    mask[2:] = False
+    nats, possible, gradient, _, lengths = run(logits, mask, labels)
+    assert possible.tolist() == [False, True, False, True]
+    assert (nats[[0, 2, 3]] == 0).all()
+    assert nats[1] == pytest.approx(-np.log(ALL[(1, 2, 1)]), rel=1e-5)
+    assert (gradient[[0, 2, 3]] == 0).all()
+    assert np.abs(gradient[1]).max() > 0
+    assert lengths[2:].tolist() == [0, 0]
+
+
+def test_no_frames_at_all_are_borne():
+    nats, possible = ctc_loss(jnp.zeros((2, 0, K)), np.zeros((2, 0), bool), np.array([[0], [1]]))
+    assert (nats.tolist(), possible.tolist()) == ([0, 0], [True, False])
+
+
+def test_greedy_writes_what_the_likeliest_path_writes():
+    count = len(TRANSCRIPTS)
+    logits = np.random.default_rng(1).normal(size=(count, T, K))
+    _, _, _, ids, lengths = run(logits, np.ones((count, T), bool), LABELS)
+    for row, length, own in zip(ids, lengths, logits, strict=True):
+        assert tuple(row[:length]) == written(own.argmax(axis=-1))
+        assert (row[length:] == 0).all()
+
+
+def test_what_does_not_fit_is_refused():
+    logits, mask = jnp.zeros((1, T, K)), np.ones((1, T), bool)
+    with pytest.raises(InputError, match=r"`labels` should hold ids in \[0, 3\), but position \(0, 1\) holds 3"):
+        ctc_loss(logits, mask, np.array([[1, 3]]))
+    with pytest.raises(InputError, match="`blank`"):
+        ctc_loss(logits, mask, np.array([[1]]), blank=3)
+    with pytest.raises(InputError, match=r"`mask` should be \(B, T\) = \(1, 5\)"):
+        ctc_greedy(logits, mask[:, 1:])
+
+
+def bigrams(table: np.ndarray) -> Companion:
+    """A language model that knows the symbol before, or (row 0) that there is none; column 0 is the end."""
+
+    def advance(state, parents, symbols, grown):
+        state = np.where(grown, symbols, state[parents])
+        return state, table[state]
+
+    return Companion(lambda rows: (np.zeros(rows, int), table[np.zeros(rows, int)]), advance)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_wide_prefix_beam_finds_the_best_of_all_transcripts(seed):
+    random = np.random.default_rng(seed)
+    log_probs = log_softmax(random.normal(size=(T, K), scale=2.0))
+    every = enumerated(log_probs)
+    found = prefix_beam_search(log_probs, beam=64, n_best=64)
+    assert {one.symbols for one in found} == set(every)
+    for one in found:
+        assert one.log_probability == pytest.approx(np.log(every[one.symbols]), abs=1e-9)
+    table, weight, bonus = np.log(random.dirichlet(np.ones(K), size=K)), 0.7, 0.3
+
+    def score(symbols):
+        told = sum(table[a, b] for a, b in zip((0, *symbols), (*symbols, 0), strict=True))
+        return np.log(every[symbols]) + weight * told + bonus * len(symbols)
+
+    how = {"companion": bigrams(table), "weight": weight, "length_bonus": bonus}
+    found = prefix_beam_search(log_probs, beam=64, n_best=64, **how)
+    assert found[0].symbols == max(every, key=score)
+    np.testing.assert_allclose([one.score for one in found], [score(one.symbols) for one in found], atol=1e-9)
+    narrow = prefix_beam_search(log_probs, beam=4, **how)[0]
+    assert narrow.score <= found[0].score + 1e-9
+    assert narrow.log_probability <= np.log(every[narrow.symbols]) + 1e-9
+
+
+def test_a_search_without_frames_writes_nothing_and_numbers_that_are_no_log_probabilities_are_refused():
+    assert [(one.symbols, one.score) for one in prefix_beam_search(np.zeros((0, 3)))] == [((), 0.0)]
+    impossible = np.full((2, 2), -np.inf)
+    assert prefix_beam_search(impossible)[0].symbols == ()
+    for wrong in (np.ones((2, 3)), np.full((2, 3), np.nan)):
+        with pytest.raises(InputError, match="log_softmax"):
+            prefix_beam_search(wrong)
+    with pytest.raises(InputError, match="`n_best`"):
+        prefix_beam_search(impossible, beam=2, n_best=3)
+
+
+def test_the_picture_names_every_spike():
+    table = np.array([[0.9, 0.1, 0.0], [0.1, 0.9, 0.0], [0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.0, 0.9]])
+    drawn = posteriors(table, ["blank", "a", " "], frames=np.zeros((9, 4)), factor=2, title="a a")
+    assert [text.get_text() for text in drawn.axes[-1].texts] == ["a", "a", "␣"]
+    assert drawn.axes[-1].get_xlim() == (0, 10)
+    drawn.canvas.draw()
+    with pytest.raises(InputError, match=r"\(S, K\) = \(any, 2\)"):
+        posteriors(table, ["blank", "a"])
+    with pytest.raises(InputError, match="one step"):
+        posteriors(np.zeros((0, 2)), ["blank", "a"])
