@@ -35,7 +35,7 @@ class RecurrentReaderConfig:
         check_choice(type(self).__name__, "cell", self.cell, cells.BY_NAME)
         _check(self, features=1, layers=1, memory=0)
         if self.memory:
-            check_choice(f"{type(self).__name__}: with `memory`", "cell", self.cell, cells.REMEMBERING)
+            check_choice(f"{type(self).__name__}: with `memory` {self.memory}", "cell", self.cell, cells.REMEMBERING)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

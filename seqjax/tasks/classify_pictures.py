@@ -123,23 +123,28 @@ SOURCES[FramesConfig] = Source(
     told=lambda film: sketch(film[:SHOWN]),
     rival=orderless_rival,
 )
-LSTM = RecurrentReaderConfig(features=128, bidirectional=False)
+LAST = PoolingConfig(pooling="last", dropout=0.2)
+GRU = RecurrentReaderConfig(cell="gru", features=128, bidirectional=False)
 MEAN = PoolingConfig(pooling="mean", dropout=0.1)
 RATE = OptimizerConfig(learning_rate=3e-3, warmup=100)
 DIGITS: dict[str, Any] = {"steps": 2000, "batch_size": 64, "evaluate_every": 200, "shown": 2, "optimizer": RATE}
-FRAMES: dict[str, Any] = {"steps": 1500, "batch_size": 64, "evaluate_every": 150, "shown": 2, "optimizer": RATE}
+FRAMES: dict[str, Any] = {"steps": 800, "batch_size": 64, "evaluate_every": 100, "shown": 2, "optimizer": RATE}
 SLOW = dataclasses.replace(RATE, learning_rate=1e-3)
-PRESETS["digits"] = RecurrentDigitsConfig(**DIGITS, model=RecurrentSeriesConfig(reader=LSTM))
+PRESETS["digits"] = RecurrentDigitsConfig(**DIGITS, model=RecurrentSeriesConfig(reader=GRU, output=LAST))
 PRESETS["digits-tcn"] = ConvolutionDigitsConfig(
-    **DIGITS, model=ConvolutionSeriesConfig(reader=ConvolutionReaderConfig(features=48, layers=5))
+    **DIGITS | {"steps": 1000, "evaluate_every": 100},
+    model=ConvolutionSeriesConfig(reader=ConvolutionReaderConfig(features=48, layers=4), output=LAST),
 )
 PRESETS["digits-transformer"] = AttentionDigitsConfig(
-    **DIGITS | {"optimizer": SLOW},
+    **DIGITS | {"optimizer": SLOW, "steps": 1000, "evaluate_every": 100},
     model=AttentionSeriesConfig(reader=AttentionReaderConfig(features=64, positions="learned"), output=MEAN),
 )
-PRESETS["frames"] = RecurrentFramesConfig(**FRAMES, model=RecurrentSeriesConfig(reader=LSTM))
+PRESETS["frames"] = RecurrentFramesConfig(
+    **FRAMES, model=RecurrentSeriesConfig(reader=dataclasses.replace(GRU, cell="lstm"), output=LAST)
+)
 PRESETS["frames-tcn"] = ConvolutionFramesConfig(
-    **FRAMES, model=ConvolutionSeriesConfig(reader=ConvolutionReaderConfig(features=96, layers=3))
+    **FRAMES,
+    model=ConvolutionSeriesConfig(reader=ConvolutionReaderConfig(features=96, layers=3), output=LAST),
 )
 PRESETS["frames-transformer"] = AttentionFramesConfig(
     **FRAMES | {"optimizer": SLOW},

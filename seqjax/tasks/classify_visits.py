@@ -125,7 +125,7 @@ SOURCES[VisitsConfig] = Source(
     scores=scores,
 )
 SHARED: dict[str, Any] = {
-    "steps": 800, "batch_size": 64, "evaluate_every": 80, "class_weights": "balanced",
+    "steps": 600, "batch_size": 64, "evaluate_every": 60, "class_weights": "balanced",
     "optimizer": OptimizerConfig(name="adamw", learning_rate=4e-3, warmup=40, options={"weight_decay": 0.01}),
 }  # fmt: skip
 OUTPUT = PoolingConfig(pooling="last", dropout=0.2)
