@@ -5,7 +5,7 @@ import numpy as np
 from seqjax.data.abc_notation import Tune, measure
 from seqjax.plots import figure, quiet_axes
 
-NAMES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
+NAMED = {0: "C", 4: "E", 7: "G"}  # by semitones above C
 INK, LINE = "#1f4e79", "#c9c4b6"
 
 
@@ -34,8 +34,8 @@ def piano_roll(tune: Tune):
     axes.vlines(bars, low, high, color=LINE, linewidth=0.8, zorder=1)
     for note in notes:
         axes.barh(note.pitch, float(note.length) * 0.94, left=float(note.start), height=0.8, color=INK, zorder=2)
-    white = [pitch for pitch in range(low, high + 1) if "♯" not in NAMES[pitch % 12]]
-    axes.set_yticks(white, [f"{NAMES[pitch % 12]}{pitch // 12 - 1}" for pitch in white], fontsize=7)
+    named = [pitch for pitch in range(low, high + 1) if pitch % 12 in NAMED]
+    axes.set_yticks(named, [f"{NAMED[pitch % 12]}{pitch // 12 - 1}" for pitch in named], fontsize=7)
     axes.set_xlim(0, float(bars[-1]))
     axes.set_ylim(low, high)
     axes.set_xlabel("whole notes")
