@@ -31,7 +31,7 @@ def write_rows(config: DigitRowsConfig, split: Split) -> Pictured:
     Example:
         >>> rows = write_rows(DigitRowsConfig(held=3), "test")
         >>> [(caption.text, caption.language) for caption in rows.captions]
-        [('five zero', 'en'), ('três', 'pt'), ('siete dos siete', 'es')]
+        [('four two six', 'en'), ('oito', 'pt'), ('one', 'en')]
         >>> rows.draw(np.array([0, 2]), 0).shape
         (2, 8, 32, 1)
     """

@@ -9,6 +9,7 @@ Show, Attend and Tell: Neural Image Caption Generation with Visual Attention.
 """
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,7 @@ from flax import nnx
 from jax import Array
 
 from seqjax import cells
+from seqjax.checks import check_choice
 from seqjax.layers import Embedding, Encoded, Linear
 from seqjax.models.crossing import Crossing, crossing
 from seqjax.models.pair_model import PairModel
@@ -25,6 +27,8 @@ from seqjax.models.seq2seq import Seq2SeqConfig, Stateful, attentive_cell, state
 from seqjax.models.transformer import Side, TransformerConfig
 from seqjax.ops.dropout import fold
 from seqjax.ops.pooling import pool_mean
+
+ATTENTIONS = ("none", "additive", "bilinear")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,6 +46,7 @@ class RecurrentCaptionerConfig:
     tied: bool = False  # score symbols with their own embedding
 
     def __post_init__(self):
+        check_choice("model", "attention", self.attention, ATTENTIONS)
         self.shape()
 
     def shape(self) -> Seq2SeqConfig:
@@ -177,8 +182,9 @@ class AttentionCaptioner(Crossing):
         return Encoded(jnp.where(mask[..., None], seen, 0), mask)
 
 
+@functools.lru_cache(maxsize=8)
 def captioner(config, channels: int, vocabulary: int, longest: tuple[int, int]) -> PairModel:
-    """A captioner as pure functions.
+    """A captioner as pure functions; the same arguments give the same functions, which are compiled once.
 
     Args:
         config: :class:`RecurrentCaptionerConfig` or :class:`AttentionCaptionerConfig`.

@@ -25,7 +25,7 @@ from seqjax.tasks.lm_use import LineScore
 from seqjax.tasks.text_metrics import bleu_of_many, exact_match, has_sacrebleu
 from seqjax.training.folder import RunFolder
 
-ROWS = 64  # pictures described in one call
+FEW, ROWS = 8, 64  # pictures described in one call
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,14 +88,14 @@ class Describer(NamedTuple):
     def describe(self, pictures: np.ndarray, opening: np.ndarray, options: Searched) -> list[list[Hypothesis]]:
         """The best captions of pictures (N, Y, X, C), each opened by an id (N,); best first."""
         most = min(getattr(options, "max_tokens", 0) or self.config.data.longest + 1, self.config.data.longest + 1)
+        rows = ROWS if len(pictures) > FEW else FEW  # two shapes, whatever is asked
         found: list[list[Hypothesis]] = []
-        for first in range(0, len(pictures), ROWS):
-            source, last = pictures[first : first + ROWS], opening[first : first + ROWS]
-            real = len(source)
-            if len(pictures) > ROWS and real < ROWS:  # no second shape
-                source = np.concatenate([source, np.zeros((ROWS - real, *source.shape[1:]), source.dtype)])
-                last = np.append(last, np.zeros(ROWS - real, last.dtype))
-            found += search(self.model, self.params, self.inputs(source), last, most, options)[:real]
+        for first in range(0, len(pictures), rows):
+            source, last = pictures[first : first + rows], opening[first : first + rows]
+            missing = rows - len(source)
+            inputs = self.inputs(np.concatenate([source, np.zeros((missing, *source.shape[1:]), source.dtype)]))
+            last = np.append(last, np.zeros(missing, last.dtype))
+            found += search(self.model, self.params, inputs, last, most, options)[: rows - missing]
         return found
 
     def inputs(self, pictures: np.ndarray) -> dict[str, np.ndarray]:
@@ -234,11 +234,9 @@ def examine(
         made: list[str] = []
         for first in range(0, len(firsts), ROWS):
             chosen = firsts[first : first + ROWS]
-            padded = chosen + chosen[:1] * (ROWS - len(chosen) if len(firsts) > ROWS else 0)
-            found = own.describe(
-                parts[split].draw(np.array(padded), 0), own.openings([captions[n] for n in padded]), Searched()
-            )
-            made += [own.text(one[0].ids) if one else "" for one in found[: len(chosen)]]
+            opening = own.openings([captions[n] for n in chosen])
+            found = own.describe(parts[split].draw(np.array(chosen), 0), opening, Searched())
+            made += [own.text(one[0].ids) if one else "" for one in found]
         references = [[captions[number].text for number in numbers] for numbers in wanted.values()]
         nearest = [text if text in right else right[0] for text, right in zip(made, references, strict=True)]
         row = {"exact_match": exact_match(made, nearest)}
