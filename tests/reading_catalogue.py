@@ -27,6 +27,8 @@ from seqjax.models.series import (
     TimeAwareSeriesConfig,
     make_series_encoder,
 )
+from seqjax.models.sketch_rnn import SketchRNNConfig, sketch_rnn
+from seqjax.models.sketchformer import SketchformerConfig, sketchformer
 from seqjax.models.tagger import AttentionTaggerConfig, RecurrentTaggerConfig, WordReader, tagger
 from seqjax.models.tcn import ConvolutionReaderConfig
 from seqjax.models.transcriber import AttentionTranscriberConfig, RecurrentTranscriberConfig, transcriber
@@ -252,6 +254,31 @@ def forecast(name: str, config: Any, *, anchor: str, quantiles: tuple[float, ...
     return ReadingRow(f"forecast-{name}", build, numbers)
 
 
+def drawings(random: np.random.Generator, shape: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Points of drawings, stroke-3."""
+    pen = random.integers(0, 2, (*shape, 1))
+    return {"strokes": np.concatenate([random.normal(size=(*shape, 2)), pen], axis=-1).astype(np.float32)}
+
+
+def sketch(name: str, model: Callable[[], Any], *, causal: bool = False) -> ReadingRow:
+    """One row: the nats of every point, and beside each what the drawing is taken for."""
+
+    def build():
+        own = model()
+
+        def apply(params, batch, keys=None):
+            read = own.read(params, batch, keys)
+            if read.classes is None:
+                return read.nats
+            return read.nats, read.classes[:, None].repeat(read.nats.shape[1], axis=1)
+
+        return own.init, apply
+
+    return ReadingRow(f"sketch-{name}", build, drawings, per_step=True, causal=causal)
+
+
+SKETCH_RNN = {"encoder_features": 3, "features": 4, "mixtures": 2, "dropout": 0.3}
+SKETCHFORMER = SketchformerConfig(features=4, layers=1, heads=2, hidden=5, latent=3, grid=4)
 LSTM = RecurrentReaderConfig(features=3, dropout=0.3)
 BOTH_WAYS = TimeAwareReaderConfig(features=3, layers=2, bidirectional=True, decay="inverse", dropout=0.3)
 ONE_WAY = dataclasses.replace(LSTM, bidirectional=False)
@@ -277,6 +304,9 @@ READING_MODELS = [
     ReadingRow("elmo", elmo_sides, spelled, per_step=True),
     ReadingRow("elmo-reader", elmo_reader, spelled, per_step=True),
     ReadingRow("parse", parse, written, per_step=True),
+    sketch("rnn", lambda: sketch_rnn(SketchRNNConfig(latent=2, **SKETCH_RNN))),
+    sketch("decoder-only", lambda: sketch_rnn(SketchRNNConfig(latent=0, **SKETCH_RNN)), causal=True),
+    sketch("former-grid", lambda: sketchformer(SKETCHFORMER, CLASSES, longest=16, reach=3.0)),
     series("lstm", RecurrentSeriesConfig(reader=dataclasses.replace(ONE_WAY, memory=9), input_dropout=0.3)),
     series("time-aware", TimeAwareSeriesConfig(reader=TimeAwareReaderConfig(features=3)), per_step=True),
     series("time-aware-both-ways", TimeAwareSeriesConfig(reader=BOTH_WAYS, input_dropout=0.3)),

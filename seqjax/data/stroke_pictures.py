@@ -47,7 +47,7 @@ def braille(strokes: np.ndarray, columns: int, lines: int) -> list[str]:
         >>> braille(np.array([[0, 8, 0], [4, 0, 1]]), 2, 2)
         ['⡇⠀', '⠧⠤']
     """
-    points = dots(strokes, 1e9) if not len(strokes) else dots(strokes, max(np.ptp(dots(strokes, 1e9), axis=0)) / 200)
+    points = dots(strokes, max(np.ptp(dots(strokes, 1e9), axis=0).max() / 200, 1e-9))
     size = np.maximum(np.ptp(points, axis=0), 1e-9)
     factor = min((2 * columns - 1) / size[0], (4 * lines - 1) / size[1])
     x, y = np.round((points - points.min(axis=0)) * factor).astype(int).T
