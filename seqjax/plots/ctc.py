@@ -87,6 +87,6 @@ def _draw_spikes(axes, table: np.ndarray, names: Sequence[str], times: np.ndarra
         for first, after in zip(runs[::2], runs[1::2], strict=True):
             top = first + int(table[first:after, number].argmax())
             axes.annotate(
-                names[number].strip() or "␣", (times[top], table[top, number]), xytext=(0, 2), textcoords="offset points",
-                ha="center", va="bottom", color=colour, fontsize=9, parse_math=False,
+                names[number].strip() or "␣", (times[top], table[top, number]), xytext=(0, 2), ha="center", va="bottom",
+                textcoords="offset points", color=colour, fontsize=9, parse_math=False,
             )  # fmt: skip

@@ -150,7 +150,8 @@ def build(config, folder: RunFolder) -> Built:
     """Read the recordings, or draw the strips, list their characters, and make the job of training."""
     front = front_of(config.data)
     material = material_of(config.data, front, config.model.factor)
-    tokenizer = tokenizer_of(config, folder, material.texts["train"])
+    every = ["".join(map(str, range(10)))] * config.data.min_count if config.data.handwritten else []
+    tokenizer = tokenizer_of(config, folder, material.texts["train"] + every)
     train = training_batches(config, material, tokenizer)
     valid, test = (
         example_batches(
@@ -161,6 +162,7 @@ def build(config, folder: RunFolder) -> Built:
     )  # fmt: skip
     use = TranscribeUse(transcribe_model(config, front, tokenizer), front, tokenizer, None)
     few = slice(0, config.shown)
+    shown = show(use, material.frames["valid"][few], material.texts["valid"][few], train.lengths)
     job = Job(
         objective=objective(use.model),
         init=use.model.init,
@@ -170,7 +172,7 @@ def build(config, folder: RunFolder) -> Built:
         validation=valid,
         test=test,
         report=report,
-        sample=show(use, material.frames["valid"][few], material.texts["valid"][few]) if config.shown else None,
+        sample=shown if config.shown else None,
         counted=TERM,
         examine=examine(use, material.frames, material.texts, train.lengths),
     )

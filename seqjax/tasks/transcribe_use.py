@@ -119,7 +119,8 @@ class TranscribeUse(NamedTuple):
         found: list[tuple[np.ndarray, int]] = [(np.zeros((0, self.tokenizer.size), np.float32), 0)] * len(frames)
         if not frames:
             return found
-        rows = min(ROWS, 1 << (len(frames) - 1).bit_length())
+        few = min(ROWS, 1 << (len(frames) - 1).bit_length())
+        rows = few if isinstance(buckets, int) else ROWS  # lengths of training: no other shape is to be compiled
         batches = example_batches(Examples({"frames": frames}, {}), rows=rows, train=False, buckets=buckets)
         for batch in map(batches.__getitem__, range(len(batches))):
             values, counts = jax.device_get(run(self.params, {name: batch[name] for name in ("frames", "mask")}))
@@ -182,11 +183,13 @@ def save_pictures(use: TranscribeUse, frames: Sequence[np.ndarray], folder: Path
             figure.clear()
 
 
-def show(use: TranscribeUse, frames: Sequence[np.ndarray], texts: Sequence[str]) -> Callable[[Any, int], str]:
+def show(
+    use: TranscribeUse, frames: Sequence[np.ndarray], texts: Sequence[str], buckets: Sequence[int]
+) -> Callable[[Any, int], str]:  # fmt: skip
     """``(params, step) -> text``: some recordings, what is said, and what is written where that differs."""
 
     def draw(params, step: int) -> str:
-        made = use._replace(params=params).greedy(frames)
+        made = use._replace(params=params).greedy(frames, buckets)
         return "\n".join(text if text == own else f"{text} ≠ {own}" for text, own in zip(texts, made, strict=True))
 
     return draw
