@@ -65,9 +65,9 @@ class Scaling(NamedTuple):
         """Read what :meth:`save` wrote."""
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
-            names = (tuple(data[name]) for name in ("columns", "targets"))
+            columns, targets = tuple(data["columns"]), tuple(data["targets"])
             mean, deviation, linear = (np.array(data[name], np.float64) for name in ("mean", "deviation", "linear"))
-            return cls(*names, mean, deviation, int(data["season"]), linear)
+            return cls(columns, targets, mean, deviation, int(data["season"]), linear)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}: should be the scaling of a run, but it cannot be read ({error}).") from None
 

@@ -73,10 +73,10 @@ class AutoregressiveForecaster(nnx.Module):
 
     def __init__(self, config: AutoregressiveForecasterConfig, shape: SeriesShape, *, rngs: nnx.Rngs):
         cell, targets = cells.BY_NAME[config.cell], len(shape.targets)
-        how = {"layers": config.layers, "dropout": config.dropout, "rngs": rngs}
         self.anchor, self.shape, self.each = config.anchor, shape, 1 + len(config.quantiles)
-        self.encoder = Stack(cell, shape.columns, config.features, **how)
-        self.decoder = Stack(cell, targets, config.features, **how)
+        layers, drop = config.layers, config.dropout
+        self.encoder = Stack(cell, shape.columns, config.features, layers=layers, dropout=drop, rngs=rngs)
+        self.decoder = Stack(cell, targets, config.features, layers=layers, dropout=drop, rngs=rngs)
         self.head = Linear(self.decoder.out_features, targets * self.each, rngs=rngs)
 
     def start(self, batch, keys: Array | None = None) -> tuple[Told, ForecastState]:

@@ -8,5 +8,6 @@ from seqjax.ops import masks as masks
 from seqjax.ops import metrics as metrics
 from seqjax.ops import normalization as normalization
 from seqjax.ops import positions as positions
+from seqjax.ops import quantiles as quantiles
 from seqjax.ops import sampling as sampling
 from seqjax.ops import scores as scores

@@ -41,6 +41,7 @@ from seqjax.plots.ctc import posteriors as posteriors  # noqa: E402
 from seqjax.plots.curves import curves as curves  # noqa: E402
 from seqjax.plots.dependencies import dependencies as dependencies  # noqa: E402
 from seqjax.plots.embedding_map import embedding_map as embedding_map  # noqa: E402
+from seqjax.plots.forecast import forecasts as forecasts  # noqa: E402
 from seqjax.plots.gates import gate_activations as gate_activations  # noqa: E402
 from seqjax.plots.gradients import gradient_norms as gradient_norms  # noqa: E402
 from seqjax.plots.piano_roll import piano_roll as piano_roll  # noqa: E402

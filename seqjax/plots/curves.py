@@ -12,14 +12,22 @@ STYLES = {
 }
 
 
-def curves(rows: Iterable[Mapping[str, Any]], *, learning_rate: bool = False, scale: str = "linear", title: str = ""):
+def curves(
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    learning_rate: bool = False,
+    scale: str = "linear",
+    title: str = "",
+    unit: str = "nats per token",
+):
     """Draw training and validation loss against step; mark the best validation, and the test.
 
     Args:
-        rows: of metrics.jsonl: ``step``, ``split``, ``loss`` in nats per token. Rows without a loss are passed over.
+        rows: of metrics.jsonl: ``step``, ``split``, ``loss``. Rows without a loss are passed over.
         learning_rate: draw that too, below.
         scale: of the loss, ``"linear"`` or ``"log"``.
         title: above the figure.
+        unit: of the loss.
 
     Returns:
         A matplotlib ``Figure``.
@@ -40,7 +48,7 @@ def curves(rows: Iterable[Mapping[str, Any]], *, learning_rate: bool = False, sc
     ratios = {"height_ratios": [3, 1]} if learning_rate else None
     panels = drawn.subplots(1 + learning_rate, 1, sharex=True, squeeze=False, gridspec_kw=ratios)[:, 0]
     _losses(panels[0], points)
-    panels[0].set(ylabel="loss (nats per token)", yscale=scale)
+    panels[0].set(ylabel=f"loss ({unit})", yscale=scale)
     if learning_rate:
         panels[1].plot(*_points(rows, "train", "learning_rate"), color="0.45", linewidth=1.2)
         panels[1].set(ylabel="learning rate", ylim=(0, None))

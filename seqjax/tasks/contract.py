@@ -42,6 +42,7 @@ class Task(NamedTuple):
         generated: the dataclass of the flags of ``seqjax generate``; None: those of text.
         own: ``{verb: the dataclass of its flags}``, for verbs that no other task has. ``verbs`` has them too: given
             what ``use`` gave and those flags, they make lines to print.
+        unit: of the loss, as its curves say it.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Task(NamedTuple):
     predicted: type | None = None
     generated: type | None = None
     own: Mapping[str, type] = MappingProxyType({})
+    unit: str = "nats per token"
 
     def kind(self, preset: str) -> type:
         """The dataclass of a preset's configuration."""

@@ -253,4 +253,5 @@ FORECAST = Task(
     verbs={"predict": predict_series},
     evaluated=OtherSeries,
     predicted=PredictSeries,
+    unit="mean error of a forecast",
 )

@@ -101,10 +101,10 @@ def baseline(held: np.ndarray) -> dict[str, float]:
     """The mean squared error of answering the mean, 1, whatever the numbers: about 1/6.
 
     Example:
-        >>> baseline(np.array([0.5, 1.5, 1.0]))["baseline"].round(4)
-        np.float64(0.1667)
+        >>> round(baseline(np.array([0.5, 1.5, 1.0]))["baseline"], 4)
+        0.1667
     """
-    return {"baseline": np.mean((np.asarray(held, np.float64) - MEAN) ** 2)}
+    return {"baseline": float(np.mean((np.asarray(held, np.float64) - MEAN) ** 2))}
 
 
 def build(config: AddingForecastConfig, folder: RunFolder) -> Built:
@@ -122,7 +122,7 @@ def build(config: AddingForecastConfig, folder: RunFolder) -> Built:
         report=report,
         sample=None,
         counted=TERM,
-        examine=lambda params, split: {name: float(value) for name, value in baseline(held[split].held).items()},
+        examine=lambda params, split: baseline(held[split].held),
     )
     shapes = jax.eval_shape(model.init, jax.random.key(0))
     numbers = int(sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)))
@@ -148,7 +148,7 @@ def evaluate(config: AddingForecastConfig, folder: RunFolder, params, path: str)
         raise InputError("evaluate: the adding problem is drawn, not read, so that --data.path has no meaning here.")
     test = AddingBatches(config.data, "test", rows=config.batch_size)
     totals = Evaluator(objective(adder(config.model)), lambda rows: None, config.compute_dtype)(params, test)
-    return report(totals, "test") | {name: float(value) for name, value in baseline(test.held).items()}
+    return report(totals, "test") | baseline(test.held)
 
 
 def predict(run: AddingUse, lines: list[str], options) -> Iterator[str]:

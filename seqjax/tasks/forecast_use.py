@@ -163,6 +163,11 @@ def _band_name(quantiles: Sequence[float]) -> str:
     return f"{100 * (quantiles[-1] - quantiles[0]):.0f} % band" if len(quantiles) > 1 else ""
 
 
+def _ends(quantiles: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Lowest and highest of quantiles (H, Q), if there are two or more."""
+    return (quantiles[:, 0], quantiles[:, -1]) if quantiles.shape[1] > 1 else (None, None)
+
+
 def draw_backtest(
     use: ForecastUse,
     series: TimeSeries,
@@ -182,11 +187,9 @@ def draw_backtest(
         first, end = max(0, origin - min(use.data.context, 4 * use.data.horizon)), origin + use.data.horizon
         column = series.names.index(use.scaling.targets[0])
         title = f"from {time_text(series, series.moments[origin])}"
-        band = (back[1][place, :, 0, 0], back[1][place, :, 0, -1]) if len(use.quantiles) > 1 else (None, None)
-        before = series.values[first:origin, column]
-        drawn.append(
-            Drawn(series.moments[first:end], before, back[0][place, :, 0], *band, came[place, :, 0], title)
-        )  # fmt: skip
+        times, before = series.moments[first:end], series.values[first:origin, column]
+        low, high = _ends(back[1][place, :, 0])
+        drawn.append(Drawn(times, before, back[0][place, :, 0], low, high, came[place, :, 0], title))
     ways = {"this model": point} | dict(simple)
     off = {name: np.abs(use.scaling.back(way) - came)[..., 0].mean(axis=0) for name, way in ways.items()}
     try:
@@ -208,9 +211,8 @@ def draw_ahead(use: ForecastUse, series: TimeSeries, point: np.ndarray, quantile
     times = np.concatenate([part.moments, part.moments[-1] + between * np.arange(1, len(point) + 1)])
     drawn = []
     for k, name in enumerate(use.scaling.targets):
-        band = (quantiles[:, k, 0], quantiles[:, k, -1]) if len(use.quantiles) > 1 else (None, None)
-        before = part.values[:, series.names.index(name)]
-        drawn.append(Drawn(times, before, point[:, k], *band, title=name))
+        low, high = _ends(quantiles[:, k])
+        drawn.append(Drawn(times, part.values[:, series.names.index(name)], point[:, k], low, high, title=name))
     figure = forecasts(drawn, band=_band_name(use.quantiles), dates=series.dates)
     try:
         figure.savefig(path)

@@ -66,7 +66,7 @@ def finish(outcome: Outcome, command: Command, trainer: Trainer, recorder: Recor
     recorder.settle()
     folder = recorder.folder
     if recorder.writer:
-        recorder.note(draw_curves(folder))
+        recorder.note(draw_curves(folder, command.task.unit))
     if outcome.signal is not None:
         name = signal.Signals(outcome.signal).name
         recorder.note(f"{name}: stopped after step {outcome.step:,} and saved. The same command continues the run.")
@@ -82,13 +82,13 @@ def finish(outcome: Outcome, command: Command, trainer: Trainer, recorder: Recor
     return 0
 
 
-def draw_curves(folder: RunFolder) -> str:
+def draw_curves(folder: RunFolder, unit: str) -> str:
     """Write curves.png; say where it is, or what it needs."""
     from seqjax.plots.curves import curves
 
     try:
         rows = read_journal(folder.metrics)
-        curves(rows, title=folder.path.name).savefig(folder.path / "curves.png")
+        curves(rows, title=folder.path.name, unit=unit).savefig(folder.path / "curves.png")
     except (InputError, OSError) as error:
         return f"no curves.png: {error}"
     return f"curves: {folder.path / 'curves.png'}"
