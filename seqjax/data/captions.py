@@ -14,6 +14,7 @@ import numpy as np
 from seqjax.checks import InputError
 from seqjax.data.caption_config import Caption, CaptionsConfig, Pictured
 from seqjax.data.digit_captions import write_rows
+from seqjax.data.digits import SPLITS
 from seqjax.data.example_batches import ExampleBatches, Examples, example_batches
 from seqjax.data.pair_config import Pair
 from seqjax.data.pairs import split_pairs
@@ -45,7 +46,8 @@ def read_captions(config: CaptionsConfig) -> CaptionSplits:
             split.
     """
     if not config.path:
-        return CaptionSplits(*(write_rows(config.digits, name) for name in ("train", "valid", "test")), {})
+        train, valid, test = (write_rows(config.digits, name) for name in SPLITS)
+        return CaptionSplits(train, valid, test, {})
     read, skipped = read_caption_files(config.path, config)
     given = {}
     for name, paths in (("valid", config.valid_path), ("test", config.test_path)):

@@ -85,7 +85,7 @@ PRESETS: dict[str, CaptionConfig] = {
     "lstm": recurrent(RecurrentCaptionerConfig(attention="none", features=256)),
     "transformer": AttentionCaptionConfig(
         steps=2000, batch_size=64, evaluate_every=400,
-        model=AttentionCaptionerConfig(features=64, dropout=0.0, picture=PictureConfig(encoder="patches", patch=4)),
+        model=AttentionCaptionerConfig(dropout=0.0),
         optimizer=OptimizerConfig(learning_rate=2e-3, warmup=100),
     ),
 }  # fmt: skip

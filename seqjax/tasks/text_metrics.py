@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Sequence
+from typing import Any
 
 from seqjax.checks import InputError
 
@@ -66,5 +67,5 @@ def bleu_of_many(made: Sequence[str], references: Sequence[Sequence[str]]) -> fl
     import sacrebleu
 
     most = max(map(len, references), default=0)
-    streams = [[own[n] if n < len(own) else None for own in references] for n in range(most)]
+    streams: Sequence[Sequence[Any]] = [[own[n] if n < len(own) else None for own in references] for n in range(most)]
     return sacrebleu.corpus_bleu(list(made), streams).score
