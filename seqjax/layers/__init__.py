@@ -14,12 +14,12 @@ from seqjax.layers.convolution import TCN as TCN
 from seqjax.layers.deep import Deep as Deep
 from seqjax.layers.deep import unstacked as unstacked
 from seqjax.layers.embedding import Embedding as Embedding
-from seqjax.layers.embedding import Linear as Linear
 from seqjax.layers.feed_forward import FeedForward as FeedForward
 from seqjax.layers.frozen import Frozen as Frozen
 from seqjax.layers.highway import Highway as Highway
 from seqjax.layers.highway import ScalarMix as ScalarMix
 from seqjax.layers.lambda_layer import Lambda as Lambda
+from seqjax.layers.linear import Linear as Linear
 from seqjax.layers.mixers import MIXERS as MIXERS
 from seqjax.layers.mixers import RecurrentMixer as RecurrentMixer
 from seqjax.layers.mixers import mixer as mixer
@@ -29,7 +29,6 @@ from seqjax.layers.normalization import norm as norm
 from seqjax.layers.parameters import Parameters as Parameters
 from seqjax.layers.parameters import functional as functional
 from seqjax.layers.parameters import parameter_table as parameter_table
-from seqjax.layers.projection import Projection as Projection
 from seqjax.layers.recurrent import Bidirectional as Bidirectional
 from seqjax.layers.recurrent import Recurrent as Recurrent
 from seqjax.layers.stack import Stack as Stack

@@ -14,7 +14,7 @@ from jax import Array
 from seqjax.cells.unroll import silence
 from seqjax.checks import InputError, check_choice, check_mask, check_shape
 from seqjax.layers.cache import Cache, append, count_positions, empty_cache, look
-from seqjax.layers.projection import Projection
+from seqjax.layers.linear import Linear
 from seqjax.ops.attention import attention, attention_weights
 from seqjax.ops.masks import Structured
 from seqjax.ops.positions import alibi_bias, rotary
@@ -72,8 +72,8 @@ class SelfAttention(nnx.Module):
         self.features, self.positions, self.causal, self.window = features, positions, causal, window
         self.dropout = dropout
         columns = (self.heads + 2 * self.kv_heads) * self.width  # queries, keys, values
-        self.inputs = Projection(features, columns, bias=bias, rngs=rngs)
-        self.output = Projection(self.heads * self.width, features, bias=bias, rngs=rngs)
+        self.inputs = Linear(features, columns, bias=bias, rngs=rngs)
+        self.output = Linear(self.heads * self.width, features, bias=bias, rngs=rngs)
 
     def __call__(
         self,
@@ -212,10 +212,10 @@ class CrossAttention(nnx.Module):
         self.heads, self.kv_heads, self.width = head_sizes("CrossAttention", features, heads, kv_heads)
         self.features, self.dropout = features, dropout
         self.memory_features = features if memory_features is None else memory_features
-        self.query = Projection(features, self.heads * self.width, bias=bias, rngs=rngs)
+        self.query = Linear(features, self.heads * self.width, bias=bias, rngs=rngs)
         columns = 2 * self.kv_heads * self.width  # keys, values
-        self.memory = Projection(self.memory_features, columns, bias=bias, rngs=rngs)
-        self.output = Projection(self.heads * self.width, features, bias=bias, rngs=rngs)
+        self.memory = Linear(self.memory_features, columns, bias=bias, rngs=rngs)
+        self.output = Linear(self.heads * self.width, features, bias=bias, rngs=rngs)
 
     def remember(self, memory: Array, mask: Array | None = None, segments: Array | None = None) -> Memory:
         """Keys and values of a memory (B, S, M).

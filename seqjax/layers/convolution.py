@@ -13,7 +13,7 @@ from jax import Array
 from seqjax.cells.unroll import silence
 from seqjax.checks import InputError
 from seqjax.layers.attention import check_steps
-from seqjax.layers.projection import Projection
+from seqjax.layers.linear import Linear
 from seqjax.ops.convolution import causal_convolution, from_front, last_steps, to_front
 from seqjax.ops.dropout import dropout, fold
 
@@ -80,7 +80,7 @@ class ConvolutionBlock(nnx.Module):
         shape: dict[str, Any] = {"width": width, "dilation": dilation, "weight_norm": weight_norm}
         self.first = CausalConvolution(in_features, features, **shape, rngs=rngs)
         self.second = CausalConvolution(features, features, **shape, rngs=rngs)
-        self.residual = None if in_features == features else Projection(in_features, features, rngs=rngs)
+        self.residual = None if in_features == features else Linear(in_features, features, rngs=rngs)
         self.dropout = dropout
 
     def __call__(self, xs: Array, *, windows=(None, None), documents: Array | None = None, keys: Array | None = None):

@@ -1,11 +1,11 @@
-"""Tables of vectors, and the affine map."""
+"""Tables of vectors."""
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from seqjax.layers.projection import flat_product
+from seqjax.layers.linear import flat_product
 
 
 class Embedding(nnx.Module):
@@ -31,21 +31,3 @@ class Embedding(nnx.Module):
     def attend(self, xs: Array) -> Array:
         """Score features (*B, T, E) against every symbol: (*B, T, V)."""
         return flat_product(xs, self.table[...].T)
-
-
-class Linear(nnx.Module):
-    """xs @ kernel + bias.
-
-    Args:
-        in_features: D.
-        features: H.
-        rngs: the stream ``params`` initialises the kernel (Glorot); the bias is zero.
-    """
-
-    def __init__(self, in_features: int, features: int, *, rngs: nnx.Rngs):
-        self.kernel = nnx.Param(jax.nn.initializers.glorot_uniform()(rngs.params(), (in_features, features)))
-        self.bias = nnx.Param(jnp.zeros((features,)))
-
-    def __call__(self, xs: Array) -> Array:
-        """Map (*B, D) to (*B, H)."""
-        return flat_product(xs, self.kernel[...]) + self.bias[...]

@@ -8,7 +8,7 @@ from flax import nnx
 from jax import Array
 
 from seqjax.checks import check_choice
-from seqjax.layers.projection import Projection
+from seqjax.layers.linear import Linear
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "gelu": functools.partial(jax.nn.gelu, approximate=False),
@@ -42,8 +42,8 @@ class FeedForward(nnx.Module):
         check_choice("FeedForward", "activation", activation, ACTIVATIONS)
         self.activation = activation
         wide = 2 * hidden if activation == "swiglu" else hidden
-        self.up = Projection(features, wide, bias=bias, rngs=rngs)
-        self.down = Projection(hidden, features, bias=bias, rngs=rngs)
+        self.up = Linear(features, wide, bias=bias, rngs=rngs)
+        self.down = Linear(hidden, features, bias=bias, rngs=rngs)
 
     def __call__(self, xs: Array) -> Array:
         """Map (*B, D) to (*B, D)."""

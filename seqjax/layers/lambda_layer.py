@@ -11,8 +11,8 @@ from jax import Array
 from seqjax.cells.unroll import silence
 from seqjax.checks import InputError
 from seqjax.layers.attention import check_steps, head_sizes
+from seqjax.layers.linear import Linear
 from seqjax.layers.normalization import LayerNorm
-from seqjax.layers.projection import Projection
 from seqjax.ops.lambdas import LambdaState, empty_lambda, lambda_layer, lambda_steps
 
 
@@ -52,12 +52,12 @@ class Lambda(nnx.Module):
             raise InputError(f"Lambda: reach and width should be at least 1, but R = {reach} and K = {width}.")
         self.features, self.heads, self.reach, self.width, self.causal = features, heads, reach, width, causal
         columns = (heads + 1) * width + self.values  # queries, keys, values
-        self.inputs = Projection(features, columns, bias=False, rngs=rngs)
+        self.inputs = Linear(features, columns, bias=False, rngs=rngs)
         self.query_norm, self.value_norm = LayerNorm(width), LayerNorm(self.values)
         distances = reach if causal else 2 * reach - 1
         scale = (width * distances) ** -0.5  # a sum over features and distances begins at unit variance
         self.embeddings = nnx.Param(scale * jax.random.normal(rngs.params(), (distances, width)))
-        self.output = Projection(features, features, rngs=rngs)
+        self.output = Linear(features, features, rngs=rngs)
 
     def __call__(
         self,

@@ -13,7 +13,7 @@ from seqjax.checks import InputError, check_choice
 from seqjax.layers.attention import SelfAttention, check_steps
 from seqjax.layers.convolution import TCN, levels_for
 from seqjax.layers.lambda_layer import Lambda
-from seqjax.layers.projection import Projection
+from seqjax.layers.linear import Linear
 from seqjax.layers.recurrent import Recurrent
 
 MIXERS = ("attention", "lambda", "tcn", *cells.BY_NAME)
@@ -39,7 +39,7 @@ class RecurrentMixer(nnx.Module):
         self.features = features
         self.recurrent = Recurrent(cell, features, features, rngs=rngs)
         wide = self.recurrent.out_features
-        self.output = None if wide == features else Projection(wide, features, bias=False, rngs=rngs)
+        self.output = None if wide == features else Linear(wide, features, bias=False, rngs=rngs)
 
     def __call__(
         self,

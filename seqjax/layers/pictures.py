@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from seqjax.layers.embedding import Linear
+from seqjax.layers.linear import Linear
 from seqjax.layers.normalization import LayerNorm
 from seqjax.ops.pictures import blank, convolve, grid_places
 from seqjax.ops.positions import sinusoidal

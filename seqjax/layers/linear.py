@@ -1,4 +1,4 @@
-"""The linear map of attention and feed-forward layers, with a bias or without."""
+"""The linear map, with a bias or without."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ from flax import nnx
 from jax import Array
 
 
-class Projection(nnx.Module):
+class Linear(nnx.Module):
     """xs @ kernel, plus a bias unless it is switched off.
 
     Args:
@@ -16,7 +16,7 @@ class Projection(nnx.Module):
         rngs: the stream ``params`` initialises the kernel (Glorot & Bengio 2010, uniform).
 
     Example:
-        >>> Projection(3, 4, bias=False, rngs=nnx.Rngs(0))(jnp.ones((2, 5, 3))).shape
+        >>> Linear(3, 4, bias=False, rngs=nnx.Rngs(0))(jnp.ones((2, 5, 3))).shape
         (2, 5, 4)
     """
 
