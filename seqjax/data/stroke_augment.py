@@ -1,4 +1,4 @@
-"""Drawings that change from epoch to epoch: stretched, slanted, turned, with points left out.
+"""Drawings that change from epoch to epoch: stretched, slanted, turned, bent, with points left out.
 
 What happens to a drawing is a function of (seed, epoch, example): the same in any batch.
 """
@@ -10,6 +10,7 @@ import numpy as np
 from seqjax.data.batches import Batch
 from seqjax.data.stroke_config import AugmentConfig
 
+WAVES = (3.0, 9.0)  # lengths, spreads of an offset: about one to three heights of a letter
 PURPOSE = 0x57  # told apart from other draws of the same seed
 
 
@@ -30,7 +31,7 @@ def augmentation(config: AugmentConfig, seed: int) -> Callable[[Batch, int], Bat
                 continue
             random = np.random.default_rng((PURPOSE, seed, epoch, int(example)))
             made = leave_out(batch["strokes"][row][batch["mask"][row]], config.drop, random)
-            made[:, :2] = made[:, :2] @ transformation(config, random)
+            made[:, :2] = bend(made[:, :2] @ transformation(config, random), config.bend, random)
             strokes[row, : len(made)], mask[row, : len(made)] = made, True
         return batch | {"strokes": strokes, "mask": mask}
 
@@ -43,6 +44,21 @@ def transformation(config: AugmentConfig, random: np.random.Generator) -> np.nda
     slant, turn = random.uniform(-config.shear, config.shear), random.uniform(-config.turn, config.turn)
     stretched = np.diag([wide, tall]) @ np.array([[1.0, 0.0], [slant, 1.0]])
     return (stretched @ [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]).astype(np.float32)
+
+
+def bend(offsets: np.ndarray, most: float, random: np.random.Generator) -> np.ndarray:
+    """Offsets (T, 2) on paper that is bent in a wave along each axis, by up to ``most``; neighbours stay neighbours.
+
+    Example:
+        >>> offsets = np.array([[1, 0], [0, 1]], np.float32)
+        >>> bend(offsets, 0.0, np.random.default_rng(0)).tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
+    """
+    places = np.cumsum(np.insert(offsets, 0, 0, axis=0), axis=0)
+    turns, lengths, starts = random.uniform(0, 2 * np.pi, 2), random.uniform(*WAVES, 2), random.uniform(0, 2 * np.pi, 2)
+    waves = 2 * np.pi / lengths * np.stack([np.cos(turns), np.sin(turns)])
+    moved = places + random.uniform(-most, most, 2) * np.sin(places @ waves + starts)
+    return np.diff(moved, axis=0).astype(offsets.dtype)
 
 
 def leave_out(strokes: np.ndarray, probability: float, random: np.random.Generator) -> np.ndarray:

@@ -54,16 +54,18 @@ class AugmentConfig:
     """How drawings change from epoch to epoch while training; ``--data.augment.*``.
 
     Source:
-        Ha & Eck (2017), section 3.3, for the scales and the points left out; the rest moves as a pen would.
+        Ha & Eck (2017), section 3.3, for the scales and the points left out; Simard, Steinkraus & Platt (2003), Best
+        Practices for Convolutional Neural Networks Applied to Visual Document Analysis, section 2, for bent paper.
     """
 
-    scale: float = 0.15  # both axes are stretched by factors of their own, up to this much more or less
-    shear: float = 0.15  # slant, up to this much to either side
-    turn: float = 0.05  # radians, up to this much to either side
-    drop: float = 0.1  # probability of leaving out a point inside a stroke
+    scale: float = 0.3  # both axes are stretched by factors of their own, up to this much more or less
+    shear: float = 0.3  # slant, up to this much to either side
+    turn: float = 0.15  # radians, up to this much to either side
+    bend: float = 0.3  # spreads of an offset by which the paper is bent in waves, at most, along each axis
+    drop: float = 0.03  # probability of leaving out a point inside a stroke
 
     def __post_init__(self):
-        check_least("data.augment", self, scale=0.0, shear=0.0, turn=0.0, drop=0.0)
+        check_least("data.augment", self, scale=0.0, shear=0.0, turn=0.0, bend=0.0, drop=0.0)
         if self.scale >= 1 or self.drop >= 1:
             raise InputError(f"data.augment: scale and drop should be below 1, but they are {self.scale}, {self.drop}.")
 

@@ -21,7 +21,14 @@ from seqjax.decoding import Decodable
 from seqjax.ops.mixture_density import PEN, draw_point, point_nats, sharpen, width
 
 END = 2  # the state of the pen after the last point
+UNSTEADY = 11  # folded into the keys of the rows, next to the places of dropout
 FEATURES = 2 + PEN + 2  # of a point as models read it: offset, pen, and where on the paper
+
+
+def check_unsteady(amount: float) -> None:
+    """Refuse an unsteadiness that is none."""
+    if not 0 <= amount < float("inf"):
+        raise InputError(f"model: `unsteady` should be finite and at least 0, but it is {amount}. Try 0.1.")
 
 
 class Points(NamedTuple):
@@ -45,6 +52,36 @@ class Points(NamedTuple):
             return jnp.where(known.reshape(known.shape + (1,) * (leaf.ndim - 2)), moved, jnp.zeros_like(leaf))
 
         return Points(shift(self.offsets), shift(self.pen), shift(self.places), self.mask)
+
+
+def unsteady(points: Points, amount: float, keys: Array | None) -> tuple[Points, Points]:
+    """What a decoder reads before each point, and the points it should say: as if an unsteady hand had drawn so far.
+
+    Every point that is read lies beside its place, and the next offset leads from there to where the next point
+    belongs: so the decoder learns to find its way back, as it must when it reads what it drew itself.
+
+    Args:
+        points: as they are.
+        amount: standard deviation of the unsteadiness, in units of the training spread.
+        keys: (B,) random keys, one a row; None is a steady hand.
+
+    Source:
+        Laskey et al. (2017), DART: Noise Injection for Robust Imitation Learning.
+
+    Example:
+        >>> points = read_points(jnp.array([[[1.0, 0, 0], [0, 2, 0]]]), jnp.array([[True, True]]))
+        >>> before, wanted = unsteady(points, 0.1, jax.random.split(jax.random.key(0), 1))
+        >>> bool(jnp.allclose(before.places + wanted.offsets, points.places))
+        True
+    """
+    if keys is None or not amount:
+        return points.before(), points
+    noise = jax.vmap(lambda key: jax.random.normal(key, points.places.shape[1:]))(keys)
+    places = points.places + amount * jnp.where(points.mask[..., None], noise, 0.0)
+    read = points._replace(places=places).before()
+    offsets = points.mask[..., None] * (places - read.places)
+    read = points._replace(places=places, offsets=offsets).before()
+    return read, points._replace(offsets=points.mask[..., None] * (points.places - read.places))
 
 
 def read_points(strokes: Array, mask: Array) -> Points:

@@ -20,14 +20,17 @@ from seqjax.layers import Bidirectional, Linear, Recurrent
 from seqjax.models.pure import pure
 from seqjax.models.sketch import (
     FEATURES,
+    UNSTEADY,
     Head,
     Output,
     Points,
     Read,
     SketchModel,
+    check_unsteady,
     mixture_head,
     point_features,
     read_points,
+    unsteady,
 )
 from seqjax.ops.dropout import dropout, fold
 
@@ -43,12 +46,14 @@ class SketchRNNConfig:
     mixtures: int = 20  # K, components of the next point's distribution
     dropout: float = 0.1  # probability of zeroing an activation, around the decoder's layer
     places: bool = True  # read where the pen is on the paper, too
+    unsteady: float = 0.1  # spreads of an offset by which the decoder's points are displaced while training
 
     def __post_init__(self):
         check_choice("SketchRNNConfig", "cell", self.cell, cells.BY_NAME)
         for name, least in (("encoder_features", 1), ("features", 1), ("latent", 0), ("mixtures", 1)):
             if getattr(self, name) < least:
                 raise InputError(f"model: `{name}` should be at least {least}, but it is {getattr(self, name)}.")
+        check_unsteady(self.unsteady)
         if not 0 <= self.dropout < 1:
             raise InputError(f"model: `dropout` should lie in [0, 1), but it is {self.dropout}.")
 
@@ -87,7 +92,8 @@ class SketchRNN(nnx.Module):
 
     def __init__(self, config: SketchRNNConfig, out_features: int, *, rngs: nnx.Rngs):
         cell, wide, Z = cells.BY_NAME[config.cell], config.features, config.latent
-        self.dropout, self.in_features = config.dropout, FEATURES if config.places else FEATURES - 2
+        self.dropout, self.unsteady = config.dropout, config.unsteady
+        self.in_features = FEATURES if config.places else FEATURES - 2
         self.encoder: Any = Bidirectional(cell, self.in_features, config.encoder_features, rngs=rngs) if Z else None
         self.decoder = Recurrent(cell, self.in_features + Z, wide, learn_initial=not Z, rngs=rngs)
         if Z:
@@ -120,19 +126,19 @@ class SketchRNN(nnx.Module):
         return state, self.head(dropout(ys, self.dropout, fold(keys, 1)))
 
     def __call__(self, batch, keys: Array | None = None, drawn: Array | None = None) -> tuple[Points, Latent, Array]:
-        """Of a batch: its points, its latent vectors, and what is said of each next point, (B, T, R).
+        """Of a batch: the points to say, its latent vectors, and what is said of each next point, (B, T, R).
 
         Args:
             batch: see :mod:`seqjax.models.sketch`.
-            keys: (B,) random keys of dropout; None switches it off.
+            keys: (B,) random keys of dropout and of unsteadiness; None switches both off.
             drawn: (B,) random keys of the latent vectors; None takes their means.
         """
         points = read_points(batch["strokes"], batch["mask"])
         none = jnp.zeros((len(points.mask), 0))
         latent = Latent(none, none) if self.encoder is None else self.encode(points)
         vector = latent.draw(drawn)
-        before, state = points.before().features(), self.start(vector)
-        _, raw = self.decode(before, vector, state=state, mask=points.mask, keys=keys)
+        before, points = unsteady(points, self.unsteady, fold(keys, UNSTEADY))
+        _, raw = self.decode(before.features(), vector, state=self.start(vector), mask=points.mask, keys=keys)
         return points, latent, raw
 
 

@@ -20,15 +20,18 @@ from seqjax.models.pure import pure
 from seqjax.models.shapes import check_blocks
 from seqjax.models.sketch import (
     FEATURES,
+    UNSTEADY,
     Output,
     Points,
     Read,
     SketchModel,
+    check_unsteady,
     grid_cells,
     grid_head,
     mixture_head,
     point_features,
     read_points,
+    unsteady,
 )
 from seqjax.models.transformer import POSITIONS, Side
 from seqjax.ops.attention import masked_softmax
@@ -52,9 +55,11 @@ class SketchformerConfig:
     activation: str = "gelu"  # gelu, gelu-tanh, relu or swiglu
     dropout: float = 0.1  # probability of zeroing an activation, or a weight of attention
     remat: bool = False  # compute activations again for the gradient: less memory, more time
+    unsteady: float = 0.1  # spreads of an offset by which the decoder's points are displaced while training
 
     def __post_init__(self):
         check_blocks(self, POSITIONS, layers=1, hidden=0, latent=1, mixtures=1, grid=0)
+        check_unsteady(self.unsteady)
 
 
 class Sketchformer(nnx.Module):
@@ -128,7 +133,8 @@ class Sketchformer(nnx.Module):
         """Of a batch: its points, its latent vectors, what is said of each next point, and scores of the classes."""
         points = read_points(batch["strokes"], batch["mask"])
         latent = self.encode(points, fold(keys, 0))
-        _, raw = self.decode(points.before(), self.memory(latent), mask=points.mask, keys=fold(keys, 1))
+        before, points = unsteady(points, self.config.unsteady, fold(keys, UNSTEADY))
+        _, raw = self.decode(before, self.memory(latent), mask=points.mask, keys=fold(keys, 1))
         return points, latent, raw, None if self.classes is None else self.name(latent)
 
 
@@ -188,7 +194,9 @@ def _decodable(apply) -> Decodable:
 
     def advance(weights, memory, state, last):
         place = state.place + last[:, :2]
-        points = Points(last[:, None, :2], last[:, None, 2].astype(jnp.int32), place[:, None], jnp.ones((len(last), 1), bool))
+        points = Points(
+            last[:, None, :2], last[:, None, 2].astype(jnp.int32), place[:, None], jnp.ones((len(last), 1), bool)
+        )
         layers, raw = apply(weights, points, memory, state=state.layers, count=state.read, method="decode")
         return Drawn(layers, place, state.read + 1), Output(raw[:, 0], place)
 
