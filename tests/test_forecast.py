@@ -123,9 +123,10 @@ def test_every_preset_makes_a_job_whose_loss_is_a_number(preset, tmp_path, file)
     job = build(config, RunFolder(tmp_path)).job
     params = jax.eval_shape(job.init, jax.random.key(0))
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 16))
-    for train in (True, False):
+    half = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, "bfloat16"), params)
+    for train, weights in ((True, half), (False, params)):
         step = lambda p, b, k, train=train: job.objective.terms(p, b, None, k if train else None, train)  # noqa: E731
-        sums, _, _ = jax.eval_shape(step, params, job.batches[0], keys)
+        sums, _, _ = jax.eval_shape(step, weights, job.batches[0], keys)
         assert jax.tree.map(lambda leaf: leaf.shape, sums) == {"error": (), "pinball": ()}
 
 

@@ -82,7 +82,7 @@ class AutoregressiveForecaster(nnx.Module):
     def start(self, batch, keys: Array | None = None) -> tuple[Told, ForecastState]:
         """Read what was seen."""
         seen: Frame = frame(batch["xs"], batch["mask"], self.anchor, self.shape)
-        layers, _ = self.encoder(seen.inputs, mask=batch["mask"], keys=keys)
+        layers, _ = self.encoder(seen.inputs.astype(self.head.kernel.dtype), mask=batch["mask"], keys=keys)
         return Told(*seen[1:]), ForecastState(layers, jnp.zeros(len(seen.base), jnp.int32))
 
     def read(self, values: Array, told: Told, state: ForecastState, keys: Array | None = None):
@@ -90,7 +90,8 @@ class AutoregressiveForecaster(nnx.Module):
         count = values.shape[1]
         places = jnp.clip(state.number[:, None] + jnp.arange(count), 0, self.shape.horizon - 1)
         base = jnp.take_along_axis(told.base, places[..., None], axis=1)
-        layers, ys = self.decoder((values - told.level) / told.spread, state=state.layers, keys=keys)
+        seen = ((values - told.level) / told.spread).astype(self.head.kernel.dtype)
+        layers, ys = self.decoder(seen, state=state.layers, keys=keys)
         raw = self.head(ys).reshape(*values.shape, self.each)
         return ForecastState(layers, state.number + count), finished(raw, base, told.spread)
 

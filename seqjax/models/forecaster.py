@@ -178,6 +178,7 @@ def frame(xs: Array, mask: Array, anchor: str, shape: SeriesShape) -> Frame:
 
 def finished(raw: Array, base: Array, spread: Array) -> Forecast:
     """From what a network says, (B, H, K, 1 + Q), to a forecast: a number, and quantiles around it."""
+    raw = raw.astype(base.dtype)
     point = base + spread * raw[..., 0]
     return Forecast(point, point[..., None] + spread[..., None] * ordered(raw[..., 1:]))
 
@@ -209,7 +210,7 @@ class DirectForecaster(nnx.Module):
         """Map a batch to a forecast."""
         mask, shape = batch["mask"], self.shape
         seen = frame(batch["xs"], mask, self.anchor, shape)
-        ys = self.reader(seen.inputs, mask=mask, keys=keys)
+        ys = self.reader(seen.inputs.astype(self.head.kernel.dtype), mask=mask, keys=keys)
         raw = self.head(last_steps(ys, mask, 1)[:, 0])
         raw = raw.reshape(len(raw), shape.horizon, len(shape.targets), self.each)
         return finished(raw, seen.base, seen.spread)

@@ -10,6 +10,7 @@ import numpy as np
 from seqjax.data.linear_autoregression import linear_forecast
 from seqjax.data.time_series_windows import Scaling, Windows
 
+AT_ONCE = 1024  # origins
 NAIVE = ("naive", "seasonal_naive", "drift")  # of which the best is the `baseline`
 
 
@@ -55,8 +56,12 @@ def error_of(forecast: np.ndarray, came: np.ndarray, kind: str) -> float:
 def simple_forecasts(windows: Windows, scaling: Scaling) -> dict[str, np.ndarray]:
     """Every simple forecast of the same origins: (N, H, K) under each name."""
     horizon, targets = windows.came.shape[1], list(scaling.places)
-    found = naive_forecasts(windows.seen[..., targets], horizon, scaling.season)
-    return found | {"linear_ar": linear_forecast(scaling.linear, windows.seen, horizon)[..., targets]}
+    parts = []
+    for first in range(0, len(windows.seen), AT_ONCE):
+        seen = windows.seen[first : first + AT_ONCE]  # a view of overlapping windows: copied piece by piece
+        found = naive_forecasts(seen[..., targets], horizon, scaling.season)
+        parts.append(found | {"linear_ar": linear_forecast(scaling.linear, seen, horizon)[..., targets]})
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def baseline_of(errors: Mapping[str, float]) -> float:
