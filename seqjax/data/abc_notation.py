@@ -7,6 +7,7 @@ Source:
     The ABC music standard 2.1 (2011).
 """
 
+import itertools
 import re
 from collections.abc import Iterator
 from fractions import Fraction
@@ -86,6 +87,12 @@ class Tune(NamedTuple):
             held = going if event.tied else {}
             time += event.length
         return found
+
+    @property
+    def bar_ends(self) -> list[Fraction]:
+        """Where each bar ends, in whole notes from the beginning."""
+        lengths = [sum((event.length for event in bar.events), Fraction(0)) for bar in self.bars]
+        return list(itertools.accumulate(lengths))
 
     @property
     def whole_bars(self) -> float:

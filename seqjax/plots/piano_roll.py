@@ -1,43 +1,47 @@
 """A tune as a piano roll: time to the right, pitch upwards, a bar for each note."""
 
-import numpy as np
+from collections.abc import Sequence
+from numbers import Rational
 
-from seqjax.data.abc_notation import Tune, measure
+from seqjax.checks import InputError
 from seqjax.plots import figure, quiet_axes
 
 NAMED = {0: "C", 4: "E", 7: "G"}  # by semitones above C
 INK, LINE = "#1f4e79", "#c9c4b6"
 
+Time = float | Rational
 
-def piano_roll(tune: Tune):
+
+def piano_roll(notes: Sequence[tuple[Time, Time, int]], bars: Sequence[Time] = (), title: str = ""):
     """Draw a tune.
 
     Args:
-        tune: as :func:`seqjax.data.abc_reader.read_abc` gives it.
+        notes: start and length in whole notes, and the MIDI number, of each: ``Tune.notes``.
+        bars: where bars end, in whole notes: ``Tune.bar_ends``.
+        title: what stands above.
 
     Returns:
-        A figure: a stroke for each note, its length in whole notes; an upright line after each bar.
+        A figure: a stroke for each note, an upright line after each bar.
 
     Example:
-        >>> from seqjax.data.abc_reader import read_abc
-        >>> (tune,) = read_abc("X:1\\nT:Scale\\nK:C\\nCDEF GABc|c8|]")
-        >>> piano_roll(tune).axes[0].get_title()
-        'Scale, 4/4, C'
+        >>> drawn = piano_roll([(0.0, 0.5, 60), (0.5, 0.25, 64)], bars=[0.75], title="Two notes")
+        >>> drawn.axes[0].get_title()
+        'Two notes'
     """
-    notes = tune.notes
-    bars = np.cumsum([float(sum(event.length for event in bar.events)) for bar in tune.bars])
-    pitches = [note.pitch for note in notes] or [60]
-    low, high = min(pitches) - 1, max(pitches) + 1
-    drawn = figure(figsize=(min(14.0, max(4.0, 0.55 * float(bars[-1] / measure(tune.meter)) + 1.5)), 2.8))
+    if not notes:
+        raise InputError("piano_roll: there are no notes to draw.")
+    end = max([float(start + length) for start, length, _ in notes] + [float(bar) for bar in bars])
+    low, high = min(pitch for _, _, pitch in notes) - 1, max(pitch for _, _, pitch in notes) + 1
+    drawn = figure(figsize=(min(14.0, max(4.0, 0.6 * end + 1.5)), 2.8))
     axes = drawn.subplots()
     quiet_axes(axes)
-    axes.vlines(bars, low, high, color=LINE, linewidth=0.8, zorder=1)
-    for note in notes:
-        axes.barh(note.pitch, float(note.length) * 0.94, left=float(note.start), height=0.8, color=INK, zorder=2)
+    axes.vlines([float(bar) for bar in bars], low, high, color=LINE, linewidth=0.8, zorder=1)
+    for start, length, pitch in notes:
+        axes.barh(pitch, float(length) * 0.94, left=float(start), height=0.8, align="center", color=INK, zorder=2)
     named = [pitch for pitch in range(low, high + 1) if pitch % 12 in NAMED]
     axes.set_yticks(named, [f"{NAMED[pitch % 12]}{pitch // 12 - 1}" for pitch in named], fontsize=7)
-    axes.set_xlim(0, float(bars[-1]))
+    axes.set_xlim(0, end)
     axes.set_ylim(low, high)
     axes.set_xlabel("whole notes")
-    axes.set_title(", ".join(part for part in (tune.title, tune.meter, tune.key) if part), fontsize=10)
+    axes.set_title(title, fontsize=10)
     return drawn
