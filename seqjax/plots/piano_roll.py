@@ -1,7 +1,7 @@
 """A tune as a piano roll: time to the right, pitch upwards, a bar for each note."""
 
 from collections.abc import Sequence
-from numbers import Rational
+from fractions import Fraction
 
 from seqjax.checks import InputError
 from seqjax.plots import figure, quiet_axes
@@ -9,7 +9,7 @@ from seqjax.plots import figure, quiet_axes
 NAMED = {0: "C", 4: "E", 7: "G"}  # by semitones above C
 INK, LINE = "#1f4e79", "#c9c4b6"
 
-Time = float | Rational
+Time = float | Fraction
 
 
 def piano_roll(notes: Sequence[tuple[Time, Time, int]], bars: Sequence[Time] = (), title: str = ""):
@@ -30,7 +30,7 @@ def piano_roll(notes: Sequence[tuple[Time, Time, int]], bars: Sequence[Time] = (
     """
     if not notes:
         raise InputError("piano_roll: there are no notes to draw.")
-    end = max([float(start + length) for start, length, _ in notes] + [float(bar) for bar in bars])
+    end = max([float(start) + float(length) for start, length, _ in notes] + [float(bar) for bar in bars])
     low, high = min(pitch for _, _, pitch in notes) - 1, max(pitch for _, _, pitch in notes) + 1
     drawn = figure(figsize=(min(14.0, max(4.0, 0.6 * end + 1.5)), 2.8))
     axes = drawn.subplots()
