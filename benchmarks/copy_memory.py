@@ -1,7 +1,7 @@
 """Copy memory at T = 100: which networks say ten symbols again after a hundred steps of nothing.
 
 ``python -m benchmarks.copy_memory --out FOLDER`` trains a tanh network, an LSTM, a GRU, JANET and a temporal
-convolutional network: about 15 minutes of one core. Every run is a folder of ``tag copy-memory`` below FOLDER: the same
+convolutional network: about 7 minutes of one core. Every run is a folder of ``tag copy-memory`` below FOLDER: the same
 command goes on where it was stopped. It prints a table and draws ``copy-memory.png`` there; ``--write`` appends the
 table to ``benchmarks/RESULTS.md``.
 """
@@ -35,7 +35,7 @@ class Options:
     out: str = "runs/copy-memory"  # folder of the runs and of the picture
     networks: tuple[str, ...] = tuple(COLORS)  # which of tanh, LSTM, GRU, JANET, TCN
     blanks: int = 100  # T
-    steps: int = 4000  # of each recurrent network; the convolutional one takes a tenth of them
+    steps: int = 5000  # of each recurrent network; the convolutional one takes a tenth of them
     learning_rate: float = 5e-3
     features: int = 128  # of each recurrent network
     seed: int = 0

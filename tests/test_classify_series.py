@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from command_line import assert_refused, seqjax, training
 
+from seqjax import cells
 from seqjax.checks import InputError
 from seqjax.models.reading import RecurrentReaderConfig
 from seqjax.tasks.classify import PRESETS
@@ -157,6 +159,15 @@ def test_intervals_hold_the_area_and_shrink_with_more_examples():
         assert found["auroc_low"] < found["auroc"] < found["auroc_high"]
         widths.append(found["auroc_high"] - found["auroc_low"])
     assert widths[1] < widths[0] / 2
+
+
+@pytest.mark.parametrize("make, forget, others", [(cells.lstm, 1, (2, 3)), (cells.gru, 1, (0, 2))])
+def test_gates_start_spread_out_over_the_memory_that_is_expected(make, forget, others):
+    bias = make(longest=50.0).init(jax.random.key(0), 2, 16).bias
+    parts = np.asarray(bias).reshape(-1, 16)
+    assert (parts[forget] >= 0).all() and parts[forget].max() <= np.log(49) + 1e-6
+    assert parts[forget].std() > 0.3
+    assert not parts[list(others)].any()
 
 
 def test_memory_is_for_cells_that_have_gates():

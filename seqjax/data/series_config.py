@@ -131,7 +131,7 @@ class FramesConfig:
     """
 
     motions: tuple[Motion, ...] = MOTIONS  # ways in which it moves, the classes
-    films: tuple[int, int, int] = (2100, 350, 350)  # train, validation and test
+    films: tuple[int, int, int] = (7000, 350, 350)  # train, validation and test
     frames: tuple[int, int] = (8, 16)  # of a film, at least and at most
     side: int = 12  # pixels of a frame, across and down
     noise: float = 0.05  # standard deviation of what is added to each pixel

@@ -28,6 +28,8 @@ from seqjax.training.devices import writer_first
 from seqjax.training.folder import RunFolder
 from seqjax.training.optimizers import OptimizerConfig
 
+MOST = 24  # names of numbers that are shown
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RecurrentVisitsConfig(RecurrentSeriesClassifyConfig):
@@ -60,7 +62,8 @@ def visits_front(config, folder: RunFolder, contents: Sequence[History] | None) 
     columns = writer_first(prepare)
     names = [*columns.features, *(["elapsed time"] if config.data.elapsed else [])]
     unit = f"divided by {columns.unit:.4g}" + ("" if config.data.unit else ", the median in training")
-    summary = [("numbers", f"{len(names)} a visit: {', '.join(names)}"), ("elapsed", unit)]
+    shown = ", ".join(names[:MOST]) + (", …" if len(names) > MOST else "")
+    summary = [("numbers", f"{len(names)} a visit: {shown}"), ("elapsed", unit)]
     front = series_front(config, lambda history: columns_to_arrays(columns, config.data, history), len(names), summary)
     return front._replace(pieces=lambda history: [f"{time:g}" for time in history.times])
 

@@ -64,7 +64,7 @@ def copy_front(config: Any, folder: RunFolder, sentences: Sequence[Sentence] | N
 
 FRONTS[RecurrentCopyConfig] = FRONTS[ConvolutionCopyConfig] = copy_front
 PRESETS["copy-memory"] = RecurrentCopyConfig(
-    steps=3000, batch_size=32, evaluate_every=250, shown=1, optimizer=OptimizerConfig(learning_rate=5e-3, warmup=50),
+    steps=5000, batch_size=32, evaluate_every=500, shown=1, optimizer=OptimizerConfig(learning_rate=5e-3, warmup=50),
     model=RecurrentTaggerConfig(
         words=WORDS, crf=False, reader=RecurrentReaderConfig(cell="gru", features=128, bidirectional=False)
     ),
