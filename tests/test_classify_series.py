@@ -165,7 +165,8 @@ def test_intervals_hold_the_area_and_shrink_with_more_examples():
 def test_gates_start_spread_out_over_the_memory_that_is_expected(make, forget, others):
     bias = make(longest=50.0).init(jax.random.key(0), 2, 16).bias
     parts = np.asarray(bias).reshape(-1, 16)
-    assert (parts[forget] >= 0).all() and parts[forget].max() <= np.log(49) + 1e-6
+    assert (parts[forget] >= 0).all()
+    assert parts[forget].max() <= np.log(49) + 1e-6
     assert parts[forget].std() > 0.3
     assert not parts[list(others)].any()
 
