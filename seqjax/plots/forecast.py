@@ -72,7 +72,7 @@ def forecasts(
     for place, one in zip(axes, drawn, strict=False):
         _draw(place, one, band, dates)
         place.set_ylabel(ylabel)
-    axes[0].legend(frameon=False, fontsize=8, loc="upper left")
+    axes[0].legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0.45, 1.0), ncols=4)
     if errors:
         for number, (name, values) in enumerate(errors.items()):
             color = OTHERS[(number - 1) % len(OTHERS)] if number else COLOR
@@ -98,6 +98,11 @@ def _draw(axes, one: Drawn, band: str, dates: bool) -> None:
     axes.plot(ahead, one.point, color=COLOR, linewidth=2, marker="." if len(ahead) < 3 else None, label="forecast")
     if one.came is not None:
         axes.plot(ahead, one.came, color=OTHERS[0], linewidth=1.2, label="what came")
+    if dates:
+        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+        axes.xaxis.set_major_locator(places := AutoDateLocator(maxticks=8))
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(places))
     if one.title:
         axes.set_title(one.title, loc="left", fontsize=10, color="0.2")
     quiet_axes(axes)
