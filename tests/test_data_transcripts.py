@@ -93,7 +93,7 @@ def folder(tmp_path) -> Path:
 LINES = {
     "b.wav\tone": r"b\.wav: there is no such sound file. It is named in .*all\.tsv, line 2.*--data.skip-broken",
     "broken.wav\tone": r"broken\.wav is no PCM WAV.*all\.tsv, line 2",
-    "a.wav": r"all\.tsv, line 2 should be `WAV TAB text`, but it has 1 column",
+    "a.wav": r"all\.tsv, line 2 should be `RECORDING TAB text`, but it has 1 column",
     "a.wav\t ": r"all\.tsv, line 2 should be .* has an empty column",
     "short.wav\tee": r"all\.tsv, line 2: the transcript 'ee' needs 3 steps .* has 1 \(2 frames.*--model.factor",
 }

@@ -12,10 +12,11 @@ from test_data_transcripts import write_wav
 from seqjax.data import DataConfig, train_tokenizer
 from seqjax.decoding.prefix_beam import prefix_beam_search
 from seqjax.models import LanguageModelConfig, whole_past
+from seqjax.models.transcriber import AttentionTranscriberConfig, RecurrentTranscriberConfig, transcriber
 from seqjax.tasks.command import read_command
 from seqjax.tasks.error_rates import edit_distance, error_rate, transcript_metrics
 from seqjax.tasks.lm_use import LanguageModel, score_lines
-from seqjax.tasks.transcribe import build, use
+from seqjax.tasks.transcribe import build, objective, use
 from seqjax.tasks.transcribe_lm import companion
 from seqjax.tasks.transcribe_use import PredictTranscripts, predict
 from seqjax.training.folder import RunFolder
@@ -129,6 +130,20 @@ def test_files_that_are_wrong_are_refused_and_leave_no_run(kind, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_broken_lines_are_left_out_and_counted_when_asked(tmp_path, folder):
+    (tmp_path / "all.tsv").write_text(
+        (folder / "all.tsv").read_text().replace("\t", ".gone\t", 2).replace("59.wav", "")
+    )
+    for number in range(59):
+        (tmp_path / f"{number}.wav").symlink_to(folder / f"{number}.wav")
+    flags = ["--data.skip-broken"]
+    config = read_command([str(word) for word in command(tmp_path / "run", tmp_path, "bilstm", *flags)]).config
+    (tmp_path / "run").mkdir()
+    told = dict(build(config, RunFolder(tmp_path / "run")).summary)
+    assert told["left out"] == "2 broken recordings of train, 1 broken lines of train"
+    assert told["recordings"].startswith("46 + 5 + 6")
+
+
 def test_speech_that_cannot_be_made_here_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
     said = training(*command(tmp_path / "run", None, "bilstm", "--data.source", "spoken"))
@@ -174,6 +189,21 @@ def test_the_loss_is_counted_in_symbols_and_rows_that_cannot_be_are_not(strips):
     lost = int((batch["transcript"][0] != 0).sum())
     batch["mask"] = batch["mask"] & (np.arange(len(batch["mask"])) > 0)[:, None]
     assert int(objective.counts(batch)["negative_log_likelihood"]) == before - lost
+
+
+@pytest.mark.parametrize("model", [RecurrentTranscriberConfig(), AttentionTranscriberConfig()])
+def test_half_precision_has_a_gradient_of_its_own_kind(model):
+    functions = transcriber(model, 8, 12)
+    terms = objective(functions).terms
+    batch = {"frames": np.zeros((4, 64, 8), np.float32), "mask": np.ones((4, 64), bool)}
+    batch["transcript"] = np.ones((4, 5), np.int32)
+
+    def loss(key):
+        params = jax.tree.map(lambda leaf: leaf.astype("bfloat16"), functions.init(key))
+        return jax.grad(lambda params: terms(params, batch, None, None, True)[0]["negative_log_likelihood"])(params)
+
+    found = jax.eval_shape(loss, jax.random.key(0))
+    assert {str(leaf.dtype) for leaf in jax.tree.leaves(found)} == {"bfloat16"}
 
 
 def test_pictures_are_transcribed(strips, tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 
 from seqjax.checks import InputError
 from seqjax.data.digits import SIDE, SPLITS, Split, draw_row, load_digits
+from seqjax.data.picture_files import pillow
 from seqjax.data.transcript_config import StripsConfig
 
 
@@ -112,15 +113,10 @@ def _read_array(path: Path) -> np.ndarray:
 
 
 def _read_picture(path: Path) -> np.ndarray:
+    image = pillow()
     try:
-        from PIL import Image, UnidentifiedImageError
-    except ImportError:
-        raise InputError(
-            "data: pictures are read by Pillow, which is not installed. Try: pip install 'seqjax[data]'."
-        ) from None
-    try:
-        with Image.open(path) as picture:
+        with image.open(path) as picture:
             tones = np.asarray(picture.convert("L"), np.float32) / 255
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, image.DecompressionBombError) as error:
         raise InputError(f"data: {path} is no picture that can be read: {error}.") from None
     return 1 - tones if np.median(tones) > 0.5 else tones

@@ -187,7 +187,7 @@ def _recording(line: str, place: str, folder: Path, config, medium: Medium, fact
         held = f"has {len(columns)} column(s)" if len(columns) != 2 else "has an empty column"
         shown = line if len(line) <= 60 else line[:59] + "…"
         raise _BrokenLineError(
-            "broken lines", f"data: {place} should be `WAV TAB text`, but it {held}: {shown!r}. {_SKIP}"
+            "broken lines", f"data: {place} should be `RECORDING TAB text`, but it {held}: {shown!r}. {_SKIP}"
         )
     path, text = folder / Path(columns[0]).expanduser(), columns[1].lower() if config.lower else columns[1]
     try:

@@ -81,6 +81,7 @@ def windows(xs: Array, mask: Array, factor: int, width: int) -> tuple[Array, Arr
         >>> xs[0].tolist(), real.tolist()
         ([[0.0, 1.0, 2.0, 3.0], [2.0, 3.0, 4.0, 5.0], [4.0, 5.0, 0.0, 0.0]], [[True, True, True]])
     """
+    mask = jnp.asarray(mask)
     xs = to_front(jnp.where(mask[..., None], xs, 0), mask)
     steps = -(-xs.shape[1] // factor)
     before = (width - factor) // 2
@@ -165,7 +166,8 @@ def transcriber(config, in_features: int, symbols: int, *, longest: int = 512) -
     init, apply = pure(lambda rngs: Transcriber(config, in_features, symbols, longest=steps, rngs=rngs))
 
     def read(params, batch, keys=None):
-        return apply(params, batch["frames"], mask=batch["mask"], keys=keys)
+        frames = jnp.asarray(batch["frames"]).astype(jax.tree.leaves(params)[0].dtype)
+        return apply(params, frames, mask=batch["mask"], keys=keys)
 
     def nats(params, batch, keys=None):
         logits, mask = read(params, batch, keys)
