@@ -182,6 +182,11 @@ def test_strips_are_other_ones_in_every_epoch_and_the_same_after_a_restart(strip
     assert dict(strips[0].summary)["symbols"].startswith("10 characters")
 
 
+def test_strips_that_leave_too_few_steps_are_refused(tmp_path):
+    said = training(*command(tmp_path / "run", None, "bilstm", "--model.factor", 6))
+    assert_refused(said, "`factor` 6 leaves 11 steps of 8 digits", "may need 15", "--model.factor 4")
+
+
 def test_the_loss_is_counted_in_symbols_and_rows_that_cannot_be_are_not(strips):
     objective, batch = strips[0].job.objective, dict(strips[0].job.batches[0])
     before = int(objective.counts(batch)["negative_log_likelihood"])

@@ -43,7 +43,8 @@ class TranscriberConfig:
 
     def __post_init__(self):
         check_choice("model", "subsampling", self.subsampling, get_args(Subsampling))
-        for name, least in (("factor", 1), ("width", self.factor), ("features", 1)):
+        widest = self.factor if self.subsampling == "convolution" else 1
+        for name, least in (("factor", 1), ("width", widest), ("features", 1)):
             if getattr(self, name) < least:
                 raise InputError(f"model: `{name}` should be at least {least}, but it is {getattr(self, name)}.")
         if not 0 <= self.dropout < 1:

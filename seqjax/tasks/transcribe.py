@@ -68,12 +68,12 @@ class AttentionTranscribeConfig(TranscribeConfig):
 
 PRESETS: dict[str, TranscribeConfig] = {
     "bilstm": RecurrentTranscribeConfig(
-        steps=1500, batch_size=64, evaluate_every=300,
+        steps=1200, batch_size=64, evaluate_every=300,
         model=RecurrentTranscriberConfig(reader=RecurrentReaderConfig(features=128, dropout=0.2)),
         optimizer=OptimizerConfig(learning_rate=3e-3, warmup=100),
     ),
     "transformer": AttentionTranscribeConfig(
-        steps=1500, batch_size=64, evaluate_every=300,
+        steps=800, batch_size=64, evaluate_every=200,
         model=AttentionTranscriberConfig(reader=AttentionReaderConfig(features=128, layers=2, positions="rotary")),
         optimizer=OptimizerConfig(learning_rate=2e-3, warmup=150),
     ),

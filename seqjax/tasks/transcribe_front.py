@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from seqjax.checks import InputError
 from seqjax.data.digit_strips import DigitStrips, read_strip
 from seqjax.data.digits import SIDE
 from seqjax.data.transcript_config import SoundConfig, TranscriptsConfig
@@ -107,6 +108,12 @@ def material_of(data: TranscriptsConfig, front: Front, factor: int) -> Material:
         splits = read_recordings(data, factor)
         parts = {"train": splits.train, "valid": splits.valid, "test": splits.test}
         return _material(parts, front)._replace(skipped=splits.skipped)
+    most = data.strips.digits[1]
+    if -(-SIDE * most // factor) < 2 * most - 1:
+        raise InputError(
+            f"model: `factor` {factor} leaves {-(-SIDE * most // factor)} steps of {most} digits side by side, but CTC "
+            f"may need {2 * most - 1}: a blank between equal neighbours. Try --model.factor {SIDE // 2} or less."
+        )
     strips = {split: DigitStrips(data.strips, split) for split in ("train", "valid", "test")}
     drawn = {split: [one.draw(n) for n in range(len(one.lengths))] for split, one in strips.items()}
 
