@@ -19,7 +19,7 @@ class LabelledSeries(NamedTuple):
 
 
 class SeriesSplits(NamedTuple):
-    """Series of each split, and how many of each were skipped."""
+    """Series of each split, and how many were skipped, by where."""
 
     train: list[LabelledSeries]
     valid: list[LabelledSeries]

@@ -70,7 +70,7 @@ def read_visits(config: VisitsConfig) -> SeriesSplits:
                 f"data: the {name} split is empty: there are {len(found)} ids. Give more, or --data.split."
             )
     train, valid, test = ([by_id[example.text] for example in part] for part in parts)
-    return SeriesSplits(train, valid, test, {"train": skipped, "valid": 0, "test": 0})
+    return SeriesSplits(train, valid, test, {"the table": skipped})
 
 
 def read_histories(
