@@ -62,6 +62,7 @@ def test_it_learns_describes_files_and_draws_where_it_looked(run, folder, tmp_pa
     last = read(run / "metrics.jsonl")[-1]
     assert last["split"] == "test"
     assert last["exact_match"] == 1
+    assert last["bleu"] == pytest.approx(100)
     assert {"loss", "accuracy", "bleu"} <= last.keys()
     assert (run / "attention.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads((run / "labels.json").read_text())["labels"] == ["en", "pt"]

@@ -64,7 +64,7 @@ def looks(
     across = min(panels, columns or max(1, min(panels, round(math.sqrt(1.6 * panels * high / wide)) or 1)))
     down = -(-panels // across)
     width = float(np.clip(11 / across, 1.2, 3.2))
-    size = across * width + 0.1, down * (width * high / wide + 0.42) + (0.35 if title else 0.05)
+    size = across * width + 0.1, down * (width * high / wide + 0.3) + (0.35 if title else 0.05)
     drawn = figure(figsize=size, dpi=150)
     if title:
         drawn.suptitle(heading(title), x=0.01, ha="left", fontsize=10, **heading_style())

@@ -135,7 +135,7 @@ def predict(describer: Describer, lines: list[str], options: PredictCaptions) ->
             continue
         picture, hypotheses = next(drawn), next(found)
         texts = [describer.text(one.ids) for one in hypotheses]
-        if options.attention:
+        if options.attention and hypotheses:
             draw_looks(describer, picture, opening, hypotheses[0].ids, Path(options.attention), f"{number:04d}")
         if options.n_best == 1:
             yield texts[0] if texts else ""

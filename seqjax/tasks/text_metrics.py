@@ -54,6 +54,9 @@ def check_pairs(made: Sequence[str], references: Sequence[str]) -> None:
 def bleu_of_many(made: Sequence[str], references: Sequence[Sequence[str]]) -> float:
     """Corpus BLEU in percent where every text has references of its own, one or several.
 
+    Where all texts are shorter than four words, or no four in a row are ever right, the longest n-grams that are
+    found count: else it would be 0.
+
     Sources:
         Papineni et al. (2002); Post (2018), A Call for Clarity in Reporting BLEU Scores.
 
@@ -68,4 +71,4 @@ def bleu_of_many(made: Sequence[str], references: Sequence[Sequence[str]]) -> fl
 
     most = max(map(len, references), default=0)
     streams: Sequence[Sequence[Any]] = [[own[n] if n < len(own) else None for own in references] for n in range(most)]
-    return sacrebleu.corpus_bleu(list(made), streams).score
+    return sacrebleu.corpus_bleu(list(made), streams, use_effective_order=True).score
