@@ -19,7 +19,6 @@ from seqjax.tasks.classify_series import (
     RecurrentSeriesClassifyConfig,
     TimeAwareSeriesClassifyConfig,
     orderless_probabilities,
-    orderless_rival,
     series_front,
 )
 from seqjax.tasks.classify_source import SOURCES, Source, labels_in
@@ -102,17 +101,18 @@ def scores(wanted: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
     """
     if len(np.unique(wanted)) < probabilities.shape[1]:
         return {}
-    areas = {"auroc": area_under_roc, "auprc": average_precision}
-    return {key: value for name, area in areas.items() for key, value in with_interval(
-        name, area, wanted, probabilities).items()}  # fmt: skip
+    roc = with_interval("auroc", area_under_roc, wanted, probabilities)
+    return roc | with_interval("auprc", average_precision, wanted, probabilities)
 
 
 def rival(front: Front, train: Sequence[Any], test: Sequence[Any]) -> dict[str, float]:
     """What a logistic regression over the first, the mean and the last visit reaches: accuracy and ``auroc``."""
     names = sorted(set(labels_in(train)))
     wanted = np.array([names.index(label) for label in labels_in(test)])
-    area = of_classes(area_under_roc, wanted, orderless_probabilities(front, train, test))
-    return orderless_rival(front, train, test) | ({} if np.isnan(area) else {"baseline_auroc": area})
+    made = orderless_probabilities(front, train, test)
+    found = {"baseline": float((made.argmax(axis=1) == wanted).mean())}
+    area = of_classes(area_under_roc, wanted, made)
+    return found if np.isnan(area) else found | {"baseline_auroc": area}
 
 
 SOURCES[VisitsConfig] = Source(
