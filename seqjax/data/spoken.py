@@ -22,6 +22,9 @@ MONTHS = (
     "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
     "december",
 )  # fmt: skip
+TEENS = (
+    "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+)  # fmt: skip
 
 
 class Utterance(NamedTuple):
@@ -51,9 +54,22 @@ def _utterance(random: np.random.Generator, config: SpokenConfig) -> Utterance:
     if random.random() < 0.5:
         text = " ".join(DIGITS[digit] for digit in random.integers(0, 10, random.integers(3, 7)))
     else:
-        text = f"{MONTHS[random.integers(12)]} {DIGITS[random.integers(1, 10)]} {DIGITS[random.integers(10)]}"
+        text = f"{MONTHS[random.integers(12)]} {in_words(int(random.integers(1, 31)))}"
     speed, pitch = (int(random.integers(low, high + 1)) for low, high in (config.speed, config.pitch))
     return Utterance(text, config.voices[random.integers(len(config.voices))], speed, pitch)
+
+
+def in_words(number: int) -> str:
+    """A number below 40 in words.
+
+    Example:
+        >>> in_words(7), in_words(12), in_words(30), in_words(21)
+        ('seven', 'twelve', 'thirty', 'twenty one')
+    """
+    tens, ones = divmod(number, 10)
+    if tens < 2:
+        return (DIGITS + TEENS)[number]
+    return ("twenty", "thirty")[tens - 2] + (f" {DIGITS[ones]}" if ones else "")
 
 
 def command(utterance: Utterance, path: Path) -> list[str]:

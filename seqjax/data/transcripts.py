@@ -105,7 +105,7 @@ def read_recordings(config: TranscriptsConfig, factor: int) -> Recordings:
     """
     medium = sound_medium(config.sound)
     if not config.path:
-        train, valid, test = (_spoken(part, config) for part in write_utterances(config.spoken))
+        train, valid, test = (_spoken(part, config, medium, factor) for part in write_utterances(config.spoken))
         return Recordings(train, valid, test, {})
     found, skipped = read_recording_files(config.path, config, medium, factor)
     counts, given = {"train": skipped}, {}
@@ -124,12 +124,13 @@ def read_recordings(config: TranscriptsConfig, factor: int) -> Recordings:
     return Recordings(train, valid, test, counts)
 
 
-def _spoken(utterances, config: TranscriptsConfig) -> list[Recording]:
-    rate = config.sound.rate
-    return [
-        Recording(read_sound(path, rate=rate, resample=True), one.text, str(path))
-        for path, one in zip(speak(utterances), utterances, strict=True)
-    ]
+def _spoken(utterances, config: TranscriptsConfig, medium: Medium, factor: int) -> list[Recording]:
+    found = []
+    for path, one in zip(speak(utterances), utterances, strict=True):
+        samples = read_sound(path, rate=config.sound.rate, resample=True)
+        check_frames(str(path), one.text, medium.frames(samples), factor)
+        found.append(Recording(samples, one.text, str(path)))
+    return found
 
 
 def deal(found: Sequence[Recording], shares: Sequence[float]) -> list[list[Recording]]:
