@@ -8,6 +8,7 @@ B batch, T frames, K symbols, the blank among them, U symbols of a transcript.
 Source: Graves, Fernández, Gomez & Schmidhuber (2006), Connectionist Temporal Classification.
 """
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -74,7 +75,8 @@ def ctc_loss(logits: Array, mask: ArrayLike, labels: ArrayLike, *, blank: int = 
     kept = jnp.where(possible[:, None], labels, blank)
     if not mask.shape[1]:
         return jnp.zeros(len(mask)), possible
-    nats = optax.ctc_loss(safe, 1.0 - use, kept, (kept == blank).astype(jnp.float32), blank_id=blank)
+    with jax.default_matmul_precision("highest"):  # optax picks log-probabilities by a product: not in bfloat16
+        nats = optax.ctc_loss(safe, 1.0 - use, kept, (kept == blank).astype(jnp.float32), blank_id=blank)
     return jnp.where(possible & use.any(axis=1), nats, 0), possible
 
 
