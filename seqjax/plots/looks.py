@@ -13,6 +13,8 @@ from seqjax.checks import InputError, check_shape
 from seqjax.plots import figure
 from seqjax.plots.labels import heading, heading_style
 
+GAP, WORD = 0.1, 0.27  # inches between panels, and above each of them
+
 
 def looks(
     picture: ArrayLike,
@@ -63,12 +65,17 @@ def looks(
     panels = len(words) + 1
     across = min(panels, columns or max(1, min(panels, round(math.sqrt(1.6 * panels * high / wide)) or 1)))
     down = -(-panels // across)
-    width = float(np.clip(11 / across, 1.2, 3.2))
-    size = across * width + 0.1, down * (width * high / wide + 0.3) + (0.35 if title else 0.05)
-    drawn = figure(figsize=size, dpi=150)
+    wide_in = float(np.clip(11 / across, 1.2, 3.2)) - GAP
+    high_in, above = wide_in * high / wide, WORD + (0.3 if title else 0.0)
+    size = across * (wide_in + GAP) + GAP, above + down * (high_in + WORD) - WORD + GAP
+    drawn = figure(figsize=size, dpi=150, layout="none")
     if title:
-        drawn.suptitle(heading(title), x=0.01, ha="left", fontsize=10, **heading_style())
-    for number, axes in enumerate(drawn.subplots(down, across, squeeze=False).flat):
+        drawn.suptitle(
+            heading(title), x=0.01, y=1 - 0.06 / size[1], ha="left", va="top", fontsize=10, **heading_style()
+        )
+    places = {"left": GAP / size[0], "right": 1 - GAP / size[0], "top": 1 - above / size[1], "bottom": GAP / size[1]}
+    places |= {"wspace": GAP / wide_in, "hspace": WORD / high_in}
+    for number, axes in enumerate(drawn.subplots(down, across, squeeze=False, gridspec_kw=places).flat):
         axes.set_axis_off()
         if number < panels:
             _panel(axes, pixels, None if number == 0 else table[number - 1].reshape(grid))

@@ -13,9 +13,12 @@ from seqjax.data.picture_files import write_picture
 from seqjax.training.folder import RunFolder
 
 EXAMPLES = 12  # pictures of the default test split that are written
+PANELS = 24  # words of a caption that are drawn, the first of them
 
 
-def draw_looks(describer: Any, picture: np.ndarray, opening: int, ids: np.ndarray, folder: Path, name: str) -> None:
+def draw_looks(
+    describer: Any, picture: np.ndarray, opening: int, ids: np.ndarray, folder: Path, name: str, *, mean: bool = False
+) -> None:
     """Draw every attention of the model over a picture: FOLDER/NAME.png, or FOLDER/NAME-ATTENTION.png of several.
 
     Args:
@@ -25,6 +28,7 @@ def draw_looks(describer: Any, picture: np.ndarray, opening: int, ids: np.ndarra
         ids: (T,), the caption without its end.
         folder: made if need be.
         name: of the file.
+        mean: draw the mean of all attentions instead.
 
     Raises:
         InputError: the model has no attention; the extra ``viz`` is not installed.
@@ -40,9 +44,13 @@ def draw_looks(describer: Any, picture: np.ndarray, opening: int, ids: np.ndarra
     folder.mkdir(parents=True, exist_ok=True)
     size = describer.tokenizer.size
     words = [describer.tokenizer.pieces([symbol])[0] if symbol < size else "<language>" for symbol in ids] + ["<end>"]
-    for attention, weights in found.items():
-        drawn = looks(picture, words, np.asarray(weights)[0, : len(words)], patch=describer.config.model.picture.patch)
-        own = name if len(found) == 1 else f"{name}-{attention.replace(' ', '-')}"
+    shown = words[:PANELS]
+    title = f"the first {PANELS} of {len(words)} words" if len(words) > PANELS else ""
+    tables = {attention: np.asarray(weights)[0, : len(shown)] for attention, weights in found.items()}
+    tables = {"mean": np.mean([*tables.values()], axis=0)} if mean else tables
+    for attention, weights in tables.items():
+        drawn = looks(picture, shown, weights, patch=describer.config.model.picture.patch, title=title)
+        own = name if len(tables) == 1 else f"{name}-{attention.replace(' ', '-')}"
         drawn.savefig(folder / f"{own}.png")
         drawn.clear()
 
@@ -64,7 +72,9 @@ def write_examples(describer: Any, pictured: Pictured, folder: RunFolder, *, fil
     opening = describer.openings(captions)
     made = describer.describe(pictures[longest][None], opening[longest : longest + 1], Searched())[0]
     with contextlib.suppress(InputError):  # a model without attention, or without the extra `viz`
-        draw_looks(describer, pictures[longest], int(opening[longest]), made[0].ids, folder.path, "attention")
+        draw_looks(
+            describer, pictures[longest], int(opening[longest]), made[0].ids, folder.path, "attention", mean=True
+        )
     with contextlib.suppress(InputError):  # without Pillow
         if files:
             own = folder.path / "pictures"
