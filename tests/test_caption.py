@@ -108,14 +108,15 @@ def test_predict_refuses_what_it_cannot_read_or_leaves_its_line_empty(run, folde
     assert_refused(seqjax("score", run, stdin=f"{folder}/0.png left\n"), "line 1", "PATH TAB CAPTION")
 
 
-@pytest.mark.parametrize("preset", ["lstm", "transformer"])
-def test_every_preset_makes_a_job_whose_loss_is_a_number(preset, tmp_path, folder):
-    config = read_command([str(word) for word in command(tmp_path, folder, preset)]).config
+@pytest.mark.parametrize("preset, encoder", [("lstm", "convolutions"), ("transformer", "patches")])
+def test_every_preset_makes_a_job_whose_loss_is_a_number(preset, encoder, tmp_path, folder):
+    flags = ["--model.picture.encoder", encoder]
+    config = read_command([str(word) for word in command(tmp_path, folder, preset, *flags)]).config
     job = build(config, RunFolder(tmp_path)).job
     params = jax.eval_shape(job.init, jax.random.key(0))
     sums, _, _ = jax.eval_shape(lambda p, b: job.objective.terms(p, b, None, None, False), params, job.batches[0])
     assert jax.tree.map(lambda leaf: leaf.shape, sums) == {"cross_entropy": ()}
-    assert ("embedding" in params["reader"]["encoder"]) == (preset == "transformer")
+    assert ("embedding" in params["reader"]["encoder"]) == (encoder == "patches")
 
 
 def test_wrong_flags_and_files_are_refused_and_leave_no_run(tmp_path, folder):
