@@ -157,7 +157,7 @@ def test_augmentation_belongs_to_the_example_and_keeps_where_strokes_end():
 
 
 def test_no_glyph_of_a_held_font_is_drawn_in_training():
-    splits = read_stroke_splits(StrokesConfig(fonts=FontsConfig(tolerance=0.0), longest=200))
+    splits = read_stroke_splits(StrokesConfig(fonts=FontsConfig(tolerance=0.0, others=True), longest=200))
     drawn = [{one.strokes.tobytes() for one in part} for part in splits[:3]]
     assert not drawn[0] & drawn[2]
     assert not drawn[0] & drawn[1]

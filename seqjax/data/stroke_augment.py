@@ -31,6 +31,8 @@ def augmentation(config: AugmentConfig, seed: int) -> Callable[[Batch, int], Bat
                 continue
             random = np.random.default_rng((PURPOSE, seed, epoch, int(example)))
             made = leave_out(batch["strokes"][row][batch["mask"][row]], config.drop, random)
+            if "label" in batch and batch["label"][row] < 0:
+                made[:, :2] *= np.where(random.random(2) < config.mirror, -1, 1)
             made[:, :2] = bend(made[:, :2] @ transformation(config, random), config.bend, random)
             strokes[row, : len(made)], mask[row, : len(made)] = made, True
         return batch | {"strokes": strokes, "mask": mask}

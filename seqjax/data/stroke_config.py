@@ -62,12 +62,16 @@ class AugmentConfig:
     shear: float = 0.3  # slant, up to this much to either side
     turn: float = 0.15  # radians, up to this much to either side
     bend: float = 0.3  # spreads of an offset by which the paper is bent in waves, at most, along each axis
+    mirror: float = 0.5  # probability of turning a drawing that has no class left to right, and of upside down
     drop: float = 0.03  # probability of leaving out a point inside a stroke
 
     def __post_init__(self):
-        check_least("data.augment", self, scale=0.0, shear=0.0, turn=0.0, bend=0.0, drop=0.0)
-        if self.scale >= 1 or self.drop >= 1:
-            raise InputError(f"data.augment: scale and drop should be below 1, but they are {self.scale}, {self.drop}.")
+        check_least("data.augment", self, scale=0.0, shear=0.0, turn=0.0, bend=0.0, mirror=0.0, drop=0.0)
+        if self.scale >= 1 or self.drop >= 1 or self.mirror > 1:
+            raise InputError(
+                f"data.augment: scale and drop should be below 1, and mirror at most 1, but they are {self.scale}, "
+                f"{self.drop} and {self.mirror}."
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,11 @@
 """Sketch-RNN: drawings to a vector and back, by LSTMs and a mixture density; or from nothing, without the vector.
 
 B rows, T points, H features, Z latent features.
-Source: Ha & Eck (2017), A Neural Representation of Sketch Drawings. Besides offset and pen, a point is read with its
-place on the paper, which the sums of the offsets say anyway (``places``).
+Source: Ha & Eck (2017), A Neural Representation of Sketch Drawings. Two things are added to the paper's model. A point
+is read with its place on the paper, which the sums of the offsets say anyway (``places``). And beside the recurrences
+there is a straight path (``plan``): the vector sees all points side by side, and tells each step some numbers of its
+own, both by linear maps, as principal components would. Recurrences alone copy well what they were trained on, the
+straight path also what they were not.
 """
 
 import dataclasses
@@ -42,7 +45,8 @@ class SketchRNNConfig:
     cell: str = "lstm"  # which recurrence; a wrong name lists them all
     encoder_features: int = 128  # width of each direction of the encoder
     features: int = 256  # H, width of the decoder
-    latent: int = 64  # Z, features of the vector; 0: no encoder, the decoder alone
+    latent: int = 96  # Z, features of the vector; 0: no encoder, the decoder alone
+    plan: int = 8  # numbers that the vector tells each step of its own, on a straight path; 0: none, as in the paper
     mixtures: int = 20  # K, components of the next point's distribution
     dropout: float = 0.1  # probability of zeroing an activation, around the decoder's layer
     places: bool = True  # read where the pen is on the paper, too
@@ -50,7 +54,7 @@ class SketchRNNConfig:
 
     def __post_init__(self):
         check_choice("SketchRNNConfig", "cell", self.cell, cells.BY_NAME)
-        for name, least in (("encoder_features", 1), ("features", 1), ("latent", 0), ("mixtures", 1)):
+        for name, least in (("encoder_features", 1), ("features", 1), ("latent", 0), ("plan", 0), ("mixtures", 1)):
             if getattr(self, name) < least:
                 raise InputError(f"model: `{name}` should be at least {least}, but it is {getattr(self, name)}.")
         check_unsteady(self.unsteady)
@@ -87,25 +91,39 @@ class SketchRNN(nnx.Module):
     Args:
         config: the shape.
         out_features: what the decoder says of the next point.
+        classes: C, of drawings, told from their vectors; 0: none.
+        longest: the most points that the straight path can tell apart.
         rngs: the stream ``params`` initialises the weights.
     """
 
-    def __init__(self, config: SketchRNNConfig, out_features: int, *, rngs: nnx.Rngs):
+    def __init__(
+        self, config: SketchRNNConfig, out_features: int, classes: int = 0, longest: int = 64, *, rngs: nnx.Rngs
+    ):
         cell, wide, Z = cells.BY_NAME[config.cell], config.features, config.latent
         self.dropout, self.unsteady = config.dropout, config.unsteady
         self.in_features = FEATURES if config.places else FEATURES - 2
         self.encoder: Any = Bidirectional(cell, self.in_features, config.encoder_features, rngs=rngs) if Z else None
-        self.decoder = Recurrent(cell, self.in_features + Z, wide, learn_initial=not Z, rngs=rngs)
+        self.longest, self.planned = longest, config.plan if Z else 0
+        self.decoder = Recurrent(cell, self.in_features + Z + self.planned, wide, learn_initial=not Z, rngs=rngs)
         if Z:
-            self.latent = Linear(2 * config.encoder_features, 2 * Z, rngs=rngs)
+            straight = 4 * longest if config.plan else 0
+            self.latent = Linear(2 * config.encoder_features + straight, 2 * Z, rngs=rngs)
+            self.plan = Linear(Z, longest * config.plan, rngs=rngs) if config.plan else None
             widths = [leaf.shape[-1] for leaf in jax.tree.leaves(jax.eval_shape(lambda: self.decoder.start(())))]
             self.starts = nnx.List([Linear(Z, width, rngs=rngs) for width in widths])
-        self.head = Linear(self.decoder.out_features, out_features, rngs=rngs)
+        beside = self.in_features + self.planned if self.planned else 0
+        self.head = Linear(self.decoder.out_features + beside, out_features, rngs=rngs)
+        self.classes: Any = Linear(Z, classes, rngs=rngs) if Z and classes else None
 
     def encode(self, points: Points) -> Latent:
         """The latent vector of each drawing."""
         ends, _ = self.encoder(points.features()[..., : self.in_features], mask=points.mask)
         said = jnp.concatenate([self.encoder.forward.cell.output(end) for end in ends], axis=-1)
+        if self.planned:
+            seen = jnp.concatenate(
+                [points.places, points.pen[..., None] == 1, jnp.ones_like(points.places[..., :1])], -1
+            )
+            said = jnp.concatenate([said, in_order(seen, points.mask, self.longest).reshape(len(said), -1)], axis=-1)
         mean, log_variance = jnp.split(self.latent(said), 2, axis=-1)
         return Latent(mean, jnp.clip(log_variance, -12.0, 4.0))
 
@@ -118,28 +136,71 @@ class SketchRNN(nnx.Module):
         made = [jnp.tanh(linear(latent)).astype(leaf.dtype) for linear, leaf in zip(self.starts, leaves, strict=True)]
         return jax.tree.unflatten(tree, made)
 
-    def decode(self, features: Array, latent: Array, *, state, mask: Array | None = None, keys=None):
-        """From the points before (B, T, 7), the state after them and what is said of the next: (B, T, R)."""
-        features = dropout(features[..., : self.in_features], self.dropout, fold(keys, 0))
-        wide = jnp.broadcast_to(latent[:, None], (*features.shape[:2], latent.shape[-1]))
-        state, ys = self.decoder(jnp.concatenate([features, wide], axis=-1), state=state, mask=mask)
-        return state, self.head(dropout(ys, self.dropout, fold(keys, 1)))
+    def tell(self, latent: Array) -> Array:
+        """What the vectors (B, Z) tell each step of its own: (B, longest, plan)."""
+        return self.plan(latent).reshape(len(latent), self.longest, -1) if self.planned else latent[:, None, :0]
 
-    def __call__(self, batch, keys: Array | None = None, drawn: Array | None = None) -> tuple[Points, Latent, Array]:
-        """Of a batch: the points to say, its latent vectors, and what is said of each next point, (B, T, R).
+    def decode(self, features: Array, latent: Array, told: Array, *, state, mask: Array | None = None, keys=None):
+        """From the points before, the state after them and what is said of the next.
+
+        Args:
+            features: of the points before, (B, T, 7).
+            latent: (B, Z).
+            told: (B, T, plan), what :meth:`tell` gave these steps.
+            state: to go on from.
+            mask: (B, T), True on real points.
+            keys: (B,) random keys of dropout; None switches it off.
+
+        Returns:
+            The state, and (B, T, R).
+        """
+        features = features[..., : self.in_features]
+        read = dropout(features, self.dropout, fold(keys, 0))
+        wide = jnp.broadcast_to(latent[:, None], (*features.shape[:2], latent.shape[-1]))
+        state, ys = self.decoder(jnp.concatenate([read, wide, told], axis=-1), state=state, mask=mask)
+        ys = dropout(ys, self.dropout, fold(keys, 1))
+        return state, self.head(jnp.concatenate([ys, features, told], axis=-1) if self.planned else ys)
+
+    def __call__(self, batch, keys: Array | None = None, drawn: Array | None = None):
+        """Of a batch: the points to say, the latent vectors' distributions, and what is said of points and classes.
 
         Args:
             batch: see :mod:`seqjax.models.sketch`.
             keys: (B,) random keys of dropout and of unsteadiness; None switches both off.
             drawn: (B,) random keys of the latent vectors; None takes their means.
+
+        Returns:
+            Points, :class:`Latent`, (B, T, R), and scores (B, C) or None.
         """
         points = read_points(batch["strokes"], batch["mask"])
         none = jnp.zeros((len(points.mask), 0))
         latent = Latent(none, none) if self.encoder is None else self.encode(points)
         vector = latent.draw(drawn)
         before, points = unsteady(points, self.unsteady, fold(keys, UNSTEADY))
-        _, raw = self.decode(before.features(), vector, state=self.start(vector), mask=points.mask, keys=keys)
-        return points, latent, raw
+        told = at_steps(self.tell(vector), jnp.cumsum(points.mask, axis=1) - 1)
+        state = self.start(vector)
+        _, raw = self.decode(before.features(), vector, told, state=state, mask=points.mask, keys=keys)
+        return points, latent, raw, None if self.classes is None else self.classes(vector)
+
+
+def in_order(values: Array, mask: Array, longest: int) -> Array:
+    """Values (B, T, F) of the real steps, which are neighbours, from the first on: (B, longest, F), then zeros.
+
+    Example:
+        >>> values = jnp.arange(1.0, 5).reshape(1, 4, 1)
+        >>> in_order(values, jnp.array([[False, True, True, False]]), 3)[0, :, 0].tolist()
+        [2.0, 3.0, 0.0]
+    """
+    places = jnp.argmax(mask, axis=1)[:, None] + jnp.arange(longest)
+    inside = jnp.minimum(places, mask.shape[1] - 1)
+    real = jnp.take_along_axis(mask, inside, axis=1) & (places == inside)
+    return jnp.where(real[..., None], jnp.take_along_axis(values, inside[..., None], axis=1), 0)
+
+
+def at_steps(told: Array, numbers: Array) -> Array:
+    """Of (B, longest, F), what stands at the steps with these numbers (B, T); beyond the last, the last."""
+    inside = jnp.clip(numbers, 0, told.shape[1] - 1)
+    return jnp.take_along_axis(told, inside[..., None], axis=1)
 
 
 class Pen(NamedTuple):
@@ -147,10 +208,16 @@ class Pen(NamedTuple):
 
     layer: Any  # the decoder's state
     place: Array  # (B, 2), where the pen is
+    read: Array  # (B,) int32, points read
 
 
-def sketch_rnn(config: SketchRNNConfig) -> SketchModel:
+def sketch_rnn(config: SketchRNNConfig, classes: int = 0, *, longest: int = 64) -> SketchModel:
     """A Sketch-RNN as pure functions.
+
+    Args:
+        config: its shape.
+        classes: C, told from the latent vector besides, by a linear map; 0: it does not classify.
+        longest: the most points that the straight path can tell apart.
 
     Example:
         >>> model = sketch_rnn(SketchRNNConfig(encoder_features=3, features=4, latent=2, mixtures=2))
@@ -160,24 +227,28 @@ def sketch_rnn(config: SketchRNNConfig) -> SketchModel:
         (5, 7)
     """
     head: Head = mixture_head(config.mixtures)
-    init, apply = pure(lambda rngs: SketchRNN(config, head.width, rngs=rngs))
+    init, apply = pure(lambda rngs: SketchRNN(config, head.width, classes, longest, rngs=rngs))
 
     def read(params, batch, keys=None, drawn=None):
-        points, latent, raw = apply(params, batch, keys, drawn)
-        return Read(head.nats(raw, points), latent.divergence(), None)
+        points, latent, raw, scores = apply(params, batch, keys, drawn)
+        return Read(head.nats(raw, points), latent.divergence(), scores)
 
     def encode(params, batch):
         return apply(params, read_points(batch["strokes"], batch["mask"]), method="encode").mean
 
     def start(params, inputs):
         latent = inputs["latent"]
-        return latent, Pen(apply(params, latent, method="start"), jnp.zeros((len(latent), 2)))
+        rows = len(latent)
+        pen = Pen(apply(params, latent, method="start"), jnp.zeros((rows, 2)), jnp.zeros(rows, jnp.int32))
+        return (latent, apply(params, latent, method="tell")), pen
 
-    def advance(params, latent, state, last):
+    def advance(params, memory, state, last):
+        latent, told = memory
         place = state.place + last[:, :2]
         features = point_features(last[:, :2], last[:, 2].astype(jnp.int32), place)[:, None]
-        layer, raw = apply(params, features, latent, state=state.layer, method="decode")
-        return Pen(layer, place), Output(raw[:, 0], place)
+        told = at_steps(told, state.read[:, None])
+        layer, raw = apply(params, features, latent, told, state=state.layer, method="decode")
+        return Pen(layer, place, state.read + 1), Output(raw[:, 0], place)
 
     conditional = config.latent > 0
     decodable = Decodable(start, advance)

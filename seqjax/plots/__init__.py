@@ -49,4 +49,5 @@ from seqjax.plots.pictures import pictures as pictures  # noqa: E402
 from seqjax.plots.positions import positional_encodings as positional_encodings  # noqa: E402
 from seqjax.plots.scalar_mix import scalar_mix as scalar_mix  # noqa: E402
 from seqjax.plots.search import search_tree as search_tree  # noqa: E402
+from seqjax.plots.strokes import sketches as sketches  # noqa: E402
 from seqjax.plots.transitions import transitions as transitions  # noqa: E402

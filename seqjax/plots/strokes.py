@@ -9,6 +9,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from seqjax.checks import InputError
+from seqjax.plots import figure
 
 Lines = Sequence[np.ndarray]
 ROOM = 1.15  # a cell, over the largest drawing
@@ -52,8 +53,6 @@ def sketches(rows: Sequence[Sequence[Lines]], *, labels: Sequence[str] = (), tit
         >>> len(drawn.axes[0].lines)
         1
     """
-    from seqjax.plots import figure
-
     found, side = placed(rows)
     columns, cell = max(map(len, rows)), 0.62
     drawn = figure(figsize=(columns * cell + (1.1 if labels else 0.2), len(rows) * cell + (0.4 if title else 0.1)))
