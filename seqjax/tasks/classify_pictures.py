@@ -148,5 +148,5 @@ PRESETS["frames-tcn"] = ConvolutionFramesConfig(
 )
 PRESETS["frames-transformer"] = AttentionFramesConfig(
     **FRAMES | {"optimizer": SLOW},
-    model=AttentionSeriesConfig(reader=AttentionReaderConfig(features=96, positions="learned"), output=MEAN),
+    model=AttentionSeriesConfig(reader=AttentionReaderConfig(features=96, positions="rotary"), output=MEAN),
 )
