@@ -179,4 +179,5 @@ CLASSIFY = Task(
     verbs={"predict": predict},
     evaluated=DataOption,
     predicted=PredictClass,
+    unit="nats per example",
 )

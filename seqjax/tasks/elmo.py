@@ -178,4 +178,5 @@ ELMO = Task(
     evaluate=evaluate,
     verbs={"predict": predict},
     predicted=Vectors,
+    unit="nats per word",
 )

@@ -242,4 +242,5 @@ EMBEDDINGS = Task(
     verbs={"neighbours": show_neighbours, "analogy": show_analogy, "export": export},
     evaluated=VectorsData,
     own={"neighbours": NeighboursOptions, "analogy": AnalogyOptions, "export": ExportOptions},
+    unit="nats per example",
 )

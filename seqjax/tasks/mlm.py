@@ -219,4 +219,5 @@ MLM = Task(
     evaluate=evaluate,
     verbs={"predict": fill},
     predicted=Fill,
+    unit="nats per hidden token",
 )

@@ -196,4 +196,5 @@ PARSE = Task(
     verbs={"predict": predict},
     evaluated=TreesOption,
     predicted=PredictTrees,
+    unit="nats per word",
 )

@@ -287,4 +287,5 @@ SKETCH = Task(
     verbs={"generate": generate},
     evaluated=DataOption,
     generated=GenerateSketches,
+    unit="nats per point",
 )

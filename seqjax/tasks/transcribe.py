@@ -232,4 +232,5 @@ TRANSCRIBE = Task(
     verbs={"predict": predict},
     evaluated=TranscriptsOption,
     predicted=PredictTranscripts,
+    unit="nats per symbol",
 )
