@@ -15,7 +15,6 @@ from seqjax.data.caption_config import CaptionsConfig, Pictured
 from seqjax.data.captions import CaptionSplits, caption_batches, read_caption_files, read_captions
 from seqjax.models.captioner import AttentionCaptionerConfig, RecurrentCaptionerConfig, captioner
 from seqjax.models.pair_model import PairModel
-from seqjax.models.pictures import PictureConfig
 from seqjax.ops.losses import smoothed_cross_entropy, token_cross_entropy
 from seqjax.ops.metrics import token_accuracy
 from seqjax.tasks.caption_use import Describer, PredictCaptions, examine, predict, score_captions, show
