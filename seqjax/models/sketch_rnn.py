@@ -108,7 +108,7 @@ class SketchRNN(nnx.Module):
         if Z:
             straight = 4 * longest if config.plan else 0
             self.latent = Linear(2 * config.encoder_features + straight, 2 * Z, rngs=rngs)
-            self.plan = Linear(Z, longest * config.plan, rngs=rngs) if config.plan else None
+            self.plan: Any = Linear(Z, longest * config.plan, rngs=rngs) if config.plan else None
             widths = [leaf.shape[-1] for leaf in jax.tree.leaves(jax.eval_shape(lambda: self.decoder.start(())))]
             self.starts = nnx.List([Linear(Z, width, rngs=rngs) for width in widths])
         beside = self.in_features + self.planned if self.planned else 0

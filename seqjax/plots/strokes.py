@@ -55,13 +55,15 @@ def sketches(rows: Sequence[Sequence[Lines]], *, labels: Sequence[str] = (), tit
     """
     found, side = placed(rows)
     columns, cell = max(map(len, rows)), 0.62
-    drawn = figure(figsize=(columns * cell + (1.1 if labels else 0.2), len(rows) * cell + (0.4 if title else 0.1)))
+    beside = 0.2 + 0.1 * max(map(len, labels), default=0)  # inches
+    drawn = figure(figsize=(columns * cell + beside, len(rows) * cell + (0.4 if title else 0.1)))
     axes = drawn.add_subplot()
     for row in found:
         for number, lines in enumerate(row):
             for line in lines:
                 axes.plot(line[:, 0], line[:, 1], color=("#1f3a5f", "#2a4d7c")[number % 2], linewidth=1.1)
-    axes.set(xlim=(0, columns * side), ylim=(len(rows) * side, 0), aspect="equal", title=title, xticks=[])
+    axes.set(xlim=(0, columns * side), ylim=(len(rows) * side, 0), aspect="equal", xticks=[])
+    axes.set_title(title, fontsize=11, color="0.2")
     places = (np.arange(len(labels)) + 0.5) * side
     axes.set_yticks(places if labels else [], labels)
     axes.tick_params(length=0, labelcolor="0.25", labelsize=9)

@@ -53,7 +53,9 @@ class DivergenceConfig:
         Flow, C.8, for the floor.
     """
 
-    weight: float = 0.2  # of its nats beside those of the points; 1: the bound of the drawings' likelihood
+    weight: float = (
+        0.2  # of its nats beside those of the points; small: faithful copies, 1: better samples, vaguer copies
+    )
     begin: float = 0.01  # fraction of the weight at the first step
     left: float = 0.996  # of the rest of the way to the whole weight, what is left after each step
     floor: float = 10.0  # nats a drawing that cost nothing more or less (free bits)
