@@ -139,10 +139,10 @@ def test_the_weight_of_the_divergence_rises_and_a_floor_costs_nothing():
 
     def measured(params):
         found = [divergence(0.0, steps)(params) for steps in (0, 1, 90)]
-        gradient = jax.grad(lambda p: divergence(1e4, 90)(p)[0]["divergence"])(params)
-        return [(sums["divergence"], metrics["kl"][0]) for sums, _, metrics in found], found[0][1], gradient
+        floored = divergence(1e4, 90)(params)[0]["divergence"]
+        return [(sums["divergence"], metrics["kl"][0]) for sums, _, metrics in found], found[0][1], floored
 
-    found, carry, gradient = jax.jit(measured, compiler_options=SWIFT)(params)
+    found, carry, floored = jax.jit(measured, compiler_options=SWIFT)(params)
     np.testing.assert_allclose([paid / kl for paid, kl in found], [0.25, 0.625, 1.0], rtol=1e-5)
     assert carry.tolist() == [1] * B
-    assert not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(gradient))
+    assert float(floored) == pytest.approx(B * 1e4)  # whatever the parameters
