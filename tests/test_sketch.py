@@ -24,9 +24,9 @@ SHAPES = {
     "roof": [[-4, 4, 0], [8, 0, 0], [-4, -4, 1]],
 }
 TINY = [
-    "--model.encoder-features", 8, "--model.features", 16, "--model.latent", 2, "--model.plan", 2, "--model.mixtures", 2,
-    "--shown", 2, "--model.dropout", 0, "--batch-size", 16, "--data.longest", 8, "--data.buckets", 1, "--rival", 2,
-    "--data.augment.drop", 0, "--divergence.weight", 0.01, "--divergence.floor", 0,
+    "--model.encoder-features", 8, "--model.features", 16, "--model.latent", 2, "--model.plan", 2,
+    "--model.mixtures", 2, "--shown", 2, "--model.dropout", 0, "--batch-size", 16, "--data.longest", 8, "--data.buckets", 1,
+    "--rival", 2, "--data.augment.drop", 0, "--divergence.weight", 0.01, "--divergence.floor", 0,
     "--optimizer.warmup", 0, "--optimizer.learning-rate", 0.02,
 ]  # fmt: skip
 
