@@ -25,8 +25,9 @@ SHAPES = {
 }
 TINY = [
     "--model.encoder-features", 8, "--model.features", 16, "--model.latent", 2, "--model.plan", 2,
-    "--model.mixtures", 2, "--shown", 2, "--model.dropout", 0, "--batch-size", 16, "--data.longest", 8, "--data.buckets", 1,
-    "--rival", 2, "--data.augment.drop", 0, "--divergence.weight", 0.01, "--divergence.floor", 0,
+    "--model.mixtures", 2, "--model.dropout", 0, "--shown", 2, "--rival", 2, "--batch-size", 16,
+    "--data.longest", 8, "--data.buckets", 1, "--data.augment.drop", 0,
+    "--divergence.weight", 0.01, "--divergence.floor", 0,
     "--optimizer.warmup", 0, "--optimizer.learning-rate", 0.02,
 ]  # fmt: skip
 
