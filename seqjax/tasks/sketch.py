@@ -25,6 +25,7 @@ from seqjax.data.stroke_splits import (
     stroke_examples,
 )  # fmt: skip
 from seqjax.data.strokes import spread
+from seqjax.models.pure import count_parameters
 from seqjax.models.sketch import SketchModel
 from seqjax.models.sketch_rnn import SketchRNNConfig, sketch_rnn
 from seqjax.models.sketchformer import SketchformerConfig, sketchformer
@@ -32,7 +33,7 @@ from seqjax.ops.dropout import fold, row_keys
 from seqjax.tasks.contract import Built, DataOption, Task
 from seqjax.tasks.sketch_generate import GenerateSketches, generate
 from seqjax.tasks.sketch_use import SketchUse, examine, show
-from seqjax.training.configuration import RunConfig, read_json
+from seqjax.training.configuration import ShowingConfig, read_json
 from seqjax.training.devices import writer_first
 from seqjax.training.evaluation import Evaluator, Totals
 from seqjax.training.folder import RunFolder, replace_text
@@ -69,7 +70,7 @@ class DivergenceConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SketchConfig(RunConfig):
+class SketchConfig(ShowingConfig):
     """Train a model that draws, one stroke at a time."""
 
     data: StrokesConfig = StrokesConfig()
@@ -80,7 +81,7 @@ class SketchConfig(RunConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        for name in ("naming", "shown", "rival"):
+        for name in ("naming", "rival"):
             if not 0 <= getattr(self, name) < np.inf:
                 raise InputError(f"--{name} should be at least 0, but it is {getattr(self, name)}.")
 
@@ -108,9 +109,9 @@ RNN = RecurrentSketchConfig(
     optimizer=OptimizerConfig(learning_rate=3e-3, warmup=50),
 )
 FORMER = AttentionSketchConfig(
-    steps=2000,
+    steps=1000,
     batch_size=48,
-    evaluate_every=500,
+    evaluate_every=250,
     optimizer=OptimizerConfig(learning_rate=2e-3, warmup=100),
 )
 PRESETS: dict[str, SketchConfig] = {
@@ -240,8 +241,7 @@ def build(config, folder: RunFolder) -> Built:
 
 def summary(config, splits: StrokeSplits, found, use: SketchUse) -> list[tuple[str, str]]:
     """What is about to be trained, in a few lines."""
-    shapes = jax.eval_shape(use.model.init, jax.random.key(0))
-    numbers = int(sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)))
+    numbers = count_parameters(use.model.init)
     lengths = found["train"].lengths
     named = int((found["train"].rows["label"] != NOTHING).sum())
     left = f"; {splits.too_long} longer than {config.data.longest} left out" if splits.too_long else ""
