@@ -3,6 +3,7 @@
 B batch, T time, V vocabulary.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,19 @@ def pure(make: Callable[[nnx.Rngs], nnx.Module]) -> tuple[Callable[[Array], Any]
     """
     shapes = nnx.eval_shape(lambda: make(nnx.Rngs(params=jax.random.key(0))))
     return lambda key: functional(make(nnx.Rngs(params=key))).params, functional(shapes).apply
+
+
+def count_parameters(init: Callable[[Array], Any]) -> int:
+    """How many numbers the parameters of a model are, without computing them.
+
+    Args:
+        init: ``key -> params``.
+
+    Example:
+        >>> count_parameters(lambda key: {"kernel": jnp.ones((3, 4)), "bias": jnp.ones(4)})
+        16
+    """
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(jax.eval_shape(init, jax.random.key(0))))
 
 
 def of_targets(logits: Array, targets: Array, mask: Array) -> Array:

@@ -44,8 +44,8 @@ from seqjax.plots.embedding_map import embedding_map as embedding_map  # noqa: E
 from seqjax.plots.forecast import forecasts as forecasts  # noqa: E402
 from seqjax.plots.gates import gate_activations as gate_activations  # noqa: E402
 from seqjax.plots.gradients import gradient_norms as gradient_norms  # noqa: E402
-from seqjax.plots.piano_roll import piano_roll as piano_roll  # noqa: E402
 from seqjax.plots.looks import looks as looks  # noqa: E402
+from seqjax.plots.piano_roll import piano_roll as piano_roll  # noqa: E402
 from seqjax.plots.pictures import pictures as pictures  # noqa: E402
 from seqjax.plots.positions import positional_encodings as positional_encodings  # noqa: E402
 from seqjax.plots.scalar_mix import scalar_mix as scalar_mix  # noqa: E402

@@ -7,7 +7,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 import jax
-import numpy as np
 
 from seqjax.checks import InputError
 from seqjax.data import LabelList, Tokenizer, iterate, train_tokenizer
@@ -15,11 +14,12 @@ from seqjax.data.caption_config import CaptionsConfig, Pictured
 from seqjax.data.captions import CaptionSplits, caption_batches, read_caption_files, read_captions
 from seqjax.models.captioner import AttentionCaptionerConfig, RecurrentCaptionerConfig, captioner
 from seqjax.models.pair_model import PairModel
+from seqjax.models.pure import count_parameters
 from seqjax.ops.losses import smoothed_cross_entropy, token_cross_entropy
 from seqjax.ops.metrics import token_accuracy
 from seqjax.tasks.caption_use import Describer, PredictCaptions, examine, predict, score_captions, show
 from seqjax.tasks.contract import Built, Task
-from seqjax.training.configuration import RunConfig
+from seqjax.training.configuration import ShowingConfig
 from seqjax.training.devices import writer_first
 from seqjax.training.evaluation import Evaluator, Totals
 from seqjax.training.folder import RunFolder
@@ -31,7 +31,7 @@ TERM = "cross_entropy"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CaptionConfig(RunConfig):
+class CaptionConfig(ShowingConfig):
     """Train a model that says what is in a picture."""
 
     data: CaptionsConfig = CaptionsConfig()
@@ -44,8 +44,8 @@ class CaptionConfig(RunConfig):
         super().__post_init__()
         if not 0 <= self.label_smoothing < 1:
             raise InputError(f"--label-smoothing should lie in [0, 1), but it is {self.label_smoothing}.")
-        if self.examples < 0 or self.shown < 0:
-            raise InputError(f"--examples and --shown count captions, but they are {self.examples} and {self.shown}.")
+        if self.examples < 0:
+            raise InputError(f"--examples counts captions, but it is {self.examples}.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -191,8 +191,7 @@ def summary(
     config, splits: CaptionSplits, parts: Mapping[str, Pictured], describer: Describer
 ) -> list[tuple[str, str]]:
     """What is about to be trained, in a few lines."""
-    shapes = jax.eval_shape(describer.model.init, jax.random.key(0))
-    numbers = int(sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)))
+    numbers = count_parameters(describer.model.init)
     high, wide = config.data.pixels
     side, kind = config.model.picture.patch, "in colour" if config.data.colour else "grey"
     pixels = f"{high} × {wide} pixels, {kind}; {patches_of(config)} patches of {side} × {side}"

@@ -12,6 +12,7 @@ import numpy as np
 
 from seqjax.data import Examples, LabelList, example_batches, iterate
 from seqjax.models.classifier import ClassModel, classifier
+from seqjax.models.pure import count_parameters
 from seqjax.tasks.classify_config import PRESETS, ClassConfig
 from seqjax.tasks.classify_front import Front
 from seqjax.tasks.classify_source import contents_of, front_of, labels_in, source_of
@@ -131,8 +132,7 @@ def spread(examples: Sequence[Any], count: int) -> Sequence[Any]:
 
 def summary(config, splits, found: dict[str, Examples], use: ClassUse) -> list[tuple[str, str]]:
     """What is about to be trained, in a few lines."""
-    shapes = jax.eval_shape(use.model.init, jax.random.key(0))
-    numbers = int(sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)))
+    numbers = count_parameters(use.model.init)
     lengths, shares = found["train"].lengths, np.bincount(found["train"].rows["label"], minlength=len(use.labels))
     names = ", ".join(use.labels.names[:20]) + (", …" if len(use.labels) > 20 else "")
     unit, step = use.source.unit, use.source.step

@@ -17,12 +17,12 @@ from seqjax.models.reading import AttentionReaderConfig, RecurrentReaderConfig
 from seqjax.models.tcn import ConvolutionReaderConfig
 from seqjax.tasks.classify_front import check_words
 from seqjax.tasks.word_embeddings import EmbeddingsConfig
-from seqjax.training.configuration import RunConfig
+from seqjax.training.configuration import ShowingConfig
 from seqjax.training.optimizers import OptimizerConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ClassConfig(RunConfig):
+class ClassConfig(ShowingConfig):
     """Train a model that gives a class. Configurations of it have ``data`` and ``model``."""
 
     optimizer: OptimizerConfig = OptimizerConfig()
@@ -35,8 +35,6 @@ class ClassConfig(RunConfig):
         super().__post_init__()
         if not 0 <= self.label_smoothing < 1:
             raise InputError(f"--label-smoothing should be a probability below 1, but it is {self.label_smoothing}.")
-        if self.shown < 0:
-            raise InputError(f"--shown counts examples, but it is {self.shown}.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -15,11 +15,12 @@ from seqjax.data import WordList, iterate, read_documents, read_splits
 from seqjax.data.example_batches import ExampleBatches
 from seqjax.data.word_sentences import Lists, SentencesConfig, sentence_batches, unigram_nats, word_sentences
 from seqjax.models.elmo import ElmoConfig, ElmoModel, elmo
+from seqjax.models.pure import count_parameters
 from seqjax.ops.losses import token_cross_entropy
 from seqjax.ops.metrics import perplexity
 from seqjax.tasks.contract import Built, DataOption, Task
 from seqjax.tasks.elmo_use import Reader, Vectors, predict, show
-from seqjax.training.configuration import RunConfig
+from seqjax.training.configuration import ShowingConfig
 from seqjax.training.devices import writer_first
 from seqjax.training.evaluation import Evaluator, Totals
 from seqjax.training.folder import RunFolder
@@ -31,7 +32,7 @@ Sentences = Sequence[Sequence[str]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ElmoTaskConfig(RunConfig):
+class ElmoTaskConfig(ShowingConfig):
     """Train ELMo on text: a language model from the left and one from the right, over words read by their spelling."""
 
     data: SentencesConfig = SentencesConfig()
@@ -41,7 +42,7 @@ class ElmoTaskConfig(RunConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        if not 0 <= self.shown <= 16:
+        if self.shown > 16:
             raise InputError(f"--shown counts sentences, at most 16, but it is {self.shown}.")
 
 
@@ -118,8 +119,7 @@ def build(config: ElmoTaskConfig, folder: RunFolder) -> Built:
 
 def summary(config: ElmoTaskConfig, sentences: Mapping[str, Sentences], reader: Reader) -> list[tuple[str, str]]:
     """What is about to be trained, in a few lines."""
-    shapes = jax.eval_shape(reader.model.init, jax.random.key(0))
-    numbers = int(sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)))
+    numbers = count_parameters(reader.model.init)
     words, characters = reader.lists
     read = " + ".join(f"{sum(map(len, found)):,}" for found in sentences.values())
     model, data = config.model, config.data

@@ -9,7 +9,6 @@ import dataclasses
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from seqjax.data import iterate
 from seqjax.data.batches import Numbered
@@ -19,6 +18,7 @@ from seqjax.data.splits import read_splits
 from seqjax.data.text import read_documents
 from seqjax.data.word_list import WordList, count_words
 from seqjax.data.word_text import KnownWords, WordTextConfig, known_words, split_lines
+from seqjax.models.pure import count_parameters
 from seqjax.models.word_vectors import (
     GloveConfig,
     SoftmaxVectorsConfig,
@@ -42,7 +42,7 @@ from seqjax.tasks.embeddings_use import (
     show_neighbours,
     some_neighbours,
 )
-from seqjax.training.configuration import RunConfig
+from seqjax.training.configuration import ShowingConfig
 from seqjax.training.devices import writer_first
 from seqjax.training.evaluation import Evaluator, Totals
 from seqjax.training.folder import RunFolder
@@ -55,7 +55,7 @@ SHOWN = 8  # neighbours of a word in the samples
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EmbeddingsRunConfig(RunConfig):
+class EmbeddingsRunConfig(ShowingConfig):
     """Train vectors of words on text."""
 
     data: WordTextConfig = WordTextConfig()
@@ -188,8 +188,7 @@ def build(config, folder: RunFolder) -> Built:
         sample=sample if config.shown else None,
         counted="words",
     )
-    shapes = jax.eval_shape(model.init, jax.random.key(0))
-    numbers = int(sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)))
+    numbers = count_parameters(model.init)
     running = " + ".join(f"{text.running:,}" for text in texts.values())
     size = f"{config.batch_size} rows, about {train.examples:,.0f} {model.unit}"
     covered = len(texts["train"].ids) / max(1, texts["train"].running)

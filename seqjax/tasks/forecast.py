@@ -9,7 +9,6 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from seqjax.checks import InputError
 from seqjax.data import example_batches, iterate
@@ -25,11 +24,12 @@ from seqjax.models.forecaster import (
     SeriesShape,
     direct_forecaster,
 )
+from seqjax.models.pure import count_parameters
 from seqjax.ops.quantiles import pinball
 from seqjax.tasks import forecast_adding as adding
 from seqjax.tasks.contract import Built, Task
 from seqjax.tasks.forecast_use import ForecastUse, PredictSeries, examine, predict, show
-from seqjax.training.configuration import RunConfig
+from seqjax.training.configuration import ShowingConfig
 from seqjax.training.devices import writer_first
 from seqjax.training.evaluation import Evaluator, Totals
 from seqjax.training.folder import RunFolder
@@ -41,18 +41,13 @@ POINT, BAND = "error", "pinball"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ForecastConfig(RunConfig):
+class ForecastConfig(ShowingConfig):
     """Train a model that forecasts a series of numbers."""
 
     data: TimeSeriesConfig = TimeSeriesConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     error: Literal["mae", "mse"] = "mae"  # of the point forecast: mean absolute or squared, in standard deviations
     shown: int = 1  # validation forecasts shown at each validation; 0: none
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.shown < 0:
-            raise InputError(f"--shown counts forecasts, but it is {self.shown}.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -193,8 +188,7 @@ def build(config, folder: RunFolder) -> Built:
 
 def summary(config, series: TimeSeries, parts: dict[str, Windows], use: ForecastUse) -> list[tuple[str, str]]:
     """What is about to be trained, in a few lines."""
-    shapes = jax.eval_shape(use.model.init, jax.random.key(0))
-    numbers = int(sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)))
+    numbers = count_parameters(use.model.init)
     scaling, data = use.scaling, config.data
     season = f"a season of {scaling.season}" if scaling.season > 1 else "no season"
     filled = f", {series.filled} of them filled in" if series.filled else ""

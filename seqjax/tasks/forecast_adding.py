@@ -17,6 +17,7 @@ from seqjax.checks import InputError
 from seqjax.data import iterate
 from seqjax.data.adding import AddingBatches, AddingConfig
 from seqjax.models.forecaster import ForecastModel, RecurrentForecasterConfig, SeriesShape, direct_forecaster
+from seqjax.models.pure import count_parameters
 from seqjax.models.reading import RecurrentReaderConfig
 from seqjax.tasks.contract import Built
 from seqjax.training.configuration import RunConfig
@@ -124,8 +125,7 @@ def build(config: AddingForecastConfig, folder: RunFolder) -> Built:
         counted=TERM,
         examine=lambda params, split: baseline(held[split].held),
     )
-    shapes = jax.eval_shape(model.init, jax.random.key(0))
-    numbers = int(sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)))
+    numbers = count_parameters(model.init)
     reader = config.model.reader
     return Built(job, [
         ("problem", f"add the two marked ones of {config.data.length} numbers in [0, 1)"),

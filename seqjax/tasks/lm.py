@@ -11,6 +11,7 @@ import numpy as np
 
 from seqjax.data import DataConfig, Tokenizer, batches, iterate, read_documents, read_splits, train_tokenizer
 from seqjax.models import GPTConfig, LanguageModelConfig, NextSymbol, gpt, whole_past, windowed
+from seqjax.models.pure import count_parameters
 from seqjax.ops.losses import token_cross_entropy
 from seqjax.ops.metrics import bits_per_unit, perplexity, token_accuracy
 from seqjax.tasks.contract import Built, DataOption, Task
@@ -176,7 +177,7 @@ def build(config: AnyLmConfig, folder: RunFolder) -> Built:
         sample=sampler(config, model, tokenizer) if config.sample_tokens else None,
         counted="cross_entropy",
     )
-    numbers = int(sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(jax.eval_shape(model.init, jax.random.key(0)))))
+    numbers = count_parameters(model.init)
     summary = [
         ("text", " + ".join(f"{sum(map(len, texts)):,}" for texts in splits) + " characters (train + valid + test)"),
         ("symbols", f"{tokenizer.size:,} ({config.data.tokenizer}), {sum(map(len, ids['train'])):,} in train"),

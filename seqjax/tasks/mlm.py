@@ -19,11 +19,12 @@ from seqjax.data.masking import masker
 from seqjax.data.sentence_pairs import pair_rows, whole_rows
 from seqjax.data.sentences import Special, encode_sentences, read_sentences, word_starts
 from seqjax.models.bert import BertConfig, MaskedModel, at, bert
+from seqjax.models.pure import count_parameters
 from seqjax.ops.losses import token_cross_entropy
 from seqjax.ops.metrics import perplexity, token_accuracy
 from seqjax.tasks.contract import Built, DataOption, Task
 from seqjax.tasks.mlm_use import Fill, Filler, fill, show
-from seqjax.training.configuration import RunConfig
+from seqjax.training.configuration import ShowingConfig
 from seqjax.training.devices import writer_first
 from seqjax.training.evaluation import Evaluator, Totals
 from seqjax.training.folder import RunFolder
@@ -33,7 +34,7 @@ from seqjax.training.step import Objective
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MlmConfig(RunConfig):
+class MlmConfig(ShowingConfig):
     """Train BERT on text: fill in masked tokens, and tell whether one text follows another."""
 
     data: MaskedTextConfig = MaskedTextConfig()
@@ -47,8 +48,6 @@ class MlmConfig(RunConfig):
         super().__post_init__()
         if self.nsp_weight < 0 or not np.isfinite(self.nsp_weight):
             raise InputError(f"--nsp-weight should be a number at or above 0, but it is {self.nsp_weight}.")
-        if self.shown < 0:
-            raise InputError(f"--shown counts rows, but it is {self.shown}.")
 
 
 PRESETS = {
@@ -141,8 +140,7 @@ def build(config: MlmConfig, folder: RunFolder) -> Built:
 
 def summary(config: MlmConfig, sentences: Mapping, rows: Mapping[str, Examples], train: ExampleBatches, filler: Filler):
     """What is about to be trained, in a few lines."""
-    shapes = jax.eval_shape(filler.model.init, jax.random.key(0))
-    numbers = int(sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)))
+    numbers = count_parameters(filler.model.init)
     counts = " + ".join(f"{sum(map(len, documents)):,}" for documents in sentences.values())
     how = "whole words" if config.data.whole_word else "tokens"
     pairs = "two texts each, every second one from elsewhere" if config.nsp else "one text each"

@@ -8,20 +8,19 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from seqjax.checks import InputError
 from seqjax.data import Examples, LabelList, example_batches, iterate
 from seqjax.data.conllu import Tree
 from seqjax.data.trees import TreesConfig, TreeSplits, encode_trees, list_labels, read_tree_splits, read_trees
 from seqjax.models.parser import ParserConfig, ParserModel, parser
+from seqjax.models.pure import count_parameters
 from seqjax.ops.losses import token_cross_entropy
 from seqjax.ops.metrics import token_accuracy
 from seqjax.tasks.contract import Built, Task
 from seqjax.tasks.parse_use import ParseUse, PredictTrees, TreesOption, examine, predict, show
 from seqjax.tasks.tag_front import word_lists
 from seqjax.tasks.word_embeddings import EmbeddingsConfig, kept_features, known_vectors, start_with
-from seqjax.training.configuration import RunConfig
+from seqjax.training.configuration import ShowingConfig
 from seqjax.training.devices import writer_first
 from seqjax.training.evaluation import Evaluator, Totals
 from seqjax.training.folder import RunFolder
@@ -31,7 +30,7 @@ from seqjax.training.step import Objective
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ParseConfig(RunConfig):
+class ParseConfig(ShowingConfig):
     """Train a parser that finds the dependency tree of a sentence."""
 
     data: TreesConfig = TreesConfig()
@@ -40,11 +39,6 @@ class ParseConfig(RunConfig):
     optimizer: OptimizerConfig = OptimizerConfig()
     skip_punctuation: bool = False  # leave punctuation out of uas and las
     shown: int = 3  # validation sentences shown with their mistakes at each validation; 0: none
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.shown < 0:
-            raise InputError(f"--shown counts sentences, but it is {self.shown}.")
 
 
 PRESETS = {
@@ -143,8 +137,7 @@ def summary(
     config: ParseConfig, splits: TreeSplits, found: dict[str, Examples], use: ParseUse
 ) -> list[tuple[str, str]]:
     """What is about to be trained, in a few lines."""
-    shapes = jax.eval_shape(use.model.init, jax.random.key(0))
-    numbers = int(sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)))
+    numbers = count_parameters(use.model.init)
     lengths = found["train"].lengths
     characters = f" and {use.characters.size - 1:,} characters" if use.characters else ""
     rows = [

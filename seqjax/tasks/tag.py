@@ -7,21 +7,20 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from seqjax.checks import InputError
 from seqjax.data import Examples, LabelList, example_batches, iterate
 from seqjax.data.conll import Tagged, read_tagged
 from seqjax.data.tag_config import TagsConfig
 from seqjax.data.tag_schemes import Scheme, legal_transitions
 from seqjax.data.tagged import TagSplits, check_tags, encode_tags, list_tags, read_tag_splits, scheme_of
+from seqjax.models.pure import count_parameters
 from seqjax.models.tagger import AttentionTaggerConfig, RecurrentTaggerConfig, TagModel, tagger
 from seqjax.ops import crf
 from seqjax.tasks.contract import Built, DataOption, Task
 from seqjax.tasks.tag_front import Front, front_of
 from seqjax.tasks.tag_use import PredictTags, TagUse, examine, predict, show
 from seqjax.tasks.word_embeddings import EmbeddingsConfig
-from seqjax.training.configuration import RunConfig
+from seqjax.training.configuration import ShowingConfig
 from seqjax.training.devices import writer_first
 from seqjax.training.evaluation import Evaluator, Totals
 from seqjax.training.folder import RunFolder
@@ -33,17 +32,12 @@ TERM = "negative_log_likelihood"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TagConfig(RunConfig):
+class TagConfig(ShowingConfig):
     """Train a model that gives every token of a sentence a tag."""
 
     data: TagsConfig = TagsConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     shown: int = 3  # validation sentences shown with their tags at each validation; 0: none
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.shown < 0:
-            raise InputError(f"--shown counts sentences, but it is {self.shown}.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -159,8 +153,7 @@ def build(config, folder: RunFolder) -> Built:
 
 def summary(config, splits: TagSplits, found: dict[str, Examples], use: TagUse) -> list[tuple[str, str]]:
     """What is about to be trained, in a few lines."""
-    shapes = jax.eval_shape(use.model.init, jax.random.key(0))
-    numbers = int(sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)))
+    numbers = count_parameters(use.model.init)
     lengths = found["train"].lengths
     head = "conditional random field" if config.model.crf else "softmax for each token"
     rows = [

@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from seqjax.checks import InputError
 from seqjax.data import DataConfig, ExampleBatches, Examples, Tokenizer, example_batches, iterate, train_tokenizer
 from seqjax.data.transcript_config import TranscriptsConfig
 from seqjax.data.transcripts import read_recording_files
+from seqjax.models.pure import count_parameters
 from seqjax.models.reading import AttentionReaderConfig, RecurrentReaderConfig
 from seqjax.models.transcriber import (
     AttentionTranscriberConfig,
@@ -26,7 +26,7 @@ from seqjax.tasks.contract import Built, Task
 from seqjax.tasks.error_rates import transcript_metrics
 from seqjax.tasks.transcribe_front import Front, Material, front_of, material_of, own_test_split
 from seqjax.tasks.transcribe_use import PredictTranscripts, TranscribeUse, TranscriptsOption, examine, predict, show
-from seqjax.training.configuration import RunConfig
+from seqjax.training.configuration import ShowingConfig
 from seqjax.training.devices import writer_first
 from seqjax.training.evaluation import Evaluator, Totals
 from seqjax.training.folder import RunFolder
@@ -39,17 +39,12 @@ LONGEST = 4096  # frames, where positions are learned
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TranscribeConfig(RunConfig):
+class TranscribeConfig(ShowingConfig):
     """Train a model that writes what it sees or hears, by connectionist temporal classification."""
 
     data: TranscriptsConfig = TranscriptsConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     shown: int = 4  # validation recordings shown with their transcripts at each validation; 0: none
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.shown < 0:
-            raise InputError(f"--shown counts recordings, but it is {self.shown}.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -181,8 +176,7 @@ def build(config, folder: RunFolder) -> Built:
 
 def summary(config, material: Material, use: TranscribeUse) -> list[tuple[str, str]]:
     """What is about to be trained, in a few lines."""
-    shapes = jax.eval_shape(use.model.init, jax.random.key(0))
-    numbers = int(sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)))
+    numbers = count_parameters(use.model.init)
     frames, texts = material.frames["train"], material.texts["train"]
     lengths, symbols = np.array([len(one) for one in frames]), np.array([len(text) for text in texts])
     kind, model = type(config.model).__name__.removesuffix("Config"), config.model

@@ -24,11 +24,12 @@ from seqjax.data import (
     train_pair_tokenizers,
 )
 from seqjax.models import PairModel, Seq2SeqConfig, TransformerConfig, seq2seq, transformer
+from seqjax.models.pure import count_parameters
 from seqjax.ops.losses import smoothed_cross_entropy, token_cross_entropy
 from seqjax.ops.metrics import bits_per_unit, perplexity, token_accuracy
 from seqjax.tasks.contract import Built, Task
 from seqjax.tasks.translate_use import PairsOption, Predict, Translator, examine, predict, score_pairs, show
-from seqjax.training.configuration import RunConfig
+from seqjax.training.configuration import ShowingConfig
 from seqjax.training.devices import writer_first
 from seqjax.training.evaluation import Evaluator, Totals
 from seqjax.training.folder import RunFolder
@@ -38,7 +39,7 @@ from seqjax.training.step import Objective
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TranslateConfig(RunConfig):
+class TranslateConfig(ShowingConfig):
     """Train a model that reads one sequence and writes another."""
 
     data: PairsConfig = PairsConfig()
@@ -54,8 +55,8 @@ class TranslateConfig(RunConfig):
             if not 0 <= getattr(self, name) <= (1 if name == "scheduled_sampling" else 0.999):
                 flag = "--" + name.replace("_", "-")
                 raise InputError(f"{flag} should be a probability below 1, but it is {getattr(self, name)}.")
-        if self.examples < 0 or self.shown < 0:
-            raise InputError(f"--examples and --shown count pairs, but they are {self.examples} and {self.shown}.")
+        if self.examples < 0:
+            raise InputError(f"--examples counts pairs, but it is {self.examples}.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -199,8 +200,7 @@ def whole(config, encoded: EncodedPairs, shapes=None) -> PairBatches:
 
 def summary(config, splits: PairSplits, encoded: Mapping[str, EncodedPairs], translator: Translator):
     """What is about to be trained, in a few lines."""
-    shapes = jax.eval_shape(translator.model.init, jax.random.key(0))
-    numbers = int(sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)))
+    numbers = count_parameters(translator.model.init)
     train = encoded["train"]
     sides = " to ".join(
         f"{np.mean([len(row) for row in side]):.0f} (at most {max(map(len, side))})"

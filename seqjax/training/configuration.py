@@ -57,6 +57,18 @@ class RunConfig:
         return jnp.bfloat16 if self.precision == "bfloat16" else None
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShowingConfig(RunConfig):
+    """A run that shows at each validation what the model makes of some examples."""
+
+    shown: int = 3  # validation examples shown at each validation; 0: none
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.shown < 0:
+            raise InputError(f"--shown should be at least 0, but it is {self.shown}.")
+
+
 IDENTITY = ("out", "distributed", "tensorboard", "steps")  # fields that may differ when a run goes on
 
 
