@@ -287,7 +287,7 @@ USAGE = """seqjax: train sequence models, and use them
 
   seqjax train [TASK] [PRESET] [--flags]     train, or continue a run: the same as python train.py
   seqjax evaluate RUN [--data.path FILE]     metrics on the test split, or on other files
-  seqjax predict RUN < lines                 one line out for each line in: translations
+  seqjax predict RUN < lines                 one line out for each line in: translations, labels, captions, …
   seqjax generate RUN [--prompt TEXT]        write on from a prompt; a run of sketch draws: --out DIR
   seqjax score RUN < lines                   log-probability and perplexity of each line
   seqjax inspect RUN                         configuration, parameters, checkpoints
