@@ -3,6 +3,7 @@
 B rows, T steps of a caption, Y × X pixels, C channels, P patches.
 """
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -84,7 +85,7 @@ def read_caption_files(paths: Sequence[str], config: CaptionsConfig) -> tuple[Pi
             picture that is missing or broken; what :func:`seqjax.data.text.read_files` refuses; nothing but skipped
             lines.
     """
-    listed = [entry for path in paths for entry in _list(Path(path).expanduser(), config.encoding)]
+    listed = [entry for path in paths for entry in _list(Path(os.path.expanduser(path)), config.encoding)]
     pixels: list[np.ndarray] = []
     places: dict[str, int | None] = {}  # of every file among the pixels; None: it is broken
     captions: list[Caption] = []

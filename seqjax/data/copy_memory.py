@@ -87,7 +87,8 @@ def write_copies(config: CopyMemoryConfig) -> list[list[Tagged]]:
     """
     parts = []
     for number, count in enumerate(config.sequences):
-        drawn = np.random.default_rng([number, config.blanks]).integers(len(SYMBOLS), size=(count, COUNT))
+        random = np.random.default_rng([number, config.blanks, 0, 1])  # four numbers: never those of an epoch
+        drawn = random.integers(len(SYMBOLS), size=(count, COUNT))
         parts.append([copy_of(symbols, config.blanks) for symbols in drawn])
     return parts
 

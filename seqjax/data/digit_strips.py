@@ -3,6 +3,7 @@
 T columns.
 """
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -91,7 +92,7 @@ def read_strip(path: str | Path) -> np.ndarray:
     Raises:
         InputError: missing, broken, or of another height; Pillow is not installed.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     if not path.is_file():
         raise InputError(f"data: {path}: there is no such picture.")
     tones = _read_array(path) if path.suffix == ".npy" else _read_picture(path)
@@ -108,7 +109,7 @@ def read_strip(path: str | Path) -> np.ndarray:
 def _read_array(path: Path) -> np.ndarray:
     try:
         return np.asarray(np.load(path, allow_pickle=False), np.float32)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, EOFError) as error:
         raise InputError(f"data: {path} is broken: {error}.") from None
 
 
@@ -117,6 +118,6 @@ def _read_picture(path: Path) -> np.ndarray:
     try:
         with image.open(path) as picture:
             tones = np.asarray(picture.convert("L"), np.float32) / 255
-    except (OSError, SyntaxError, ValueError, EOFError, image.DecompressionBombError) as error:
+    except Exception as error:  # whatever a broken file makes Pillow raise
         raise InputError(f"data: {path} is no picture that can be read: {error}.") from None
     return 1 - tones if np.median(tones) > 0.5 else tones

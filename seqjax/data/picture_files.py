@@ -71,7 +71,7 @@ def read_picture(path: str | Path, size: tuple[int, int], *, colour: bool = Fals
         raise PictureError(f"the picture {path} does not exist.") from None
     except IsADirectoryError:
         raise PictureError(f"the picture {path} is a folder.") from None
-    except (OSError, SyntaxError, ValueError, EOFError, image.DecompressionBombError) as error:
+    except Exception as error:  # whatever a broken file makes Pillow raise
         reason = "no format that Pillow knows" if "cannot identify" in str(error) else str(error) or "it cannot be read"
         raise PictureError(f"the picture {path} is broken: {reason.rstrip('.')}.") from None
     return pixels.reshape(*size, -1)

@@ -3,6 +3,7 @@
 N samples.
 """
 
+import os
 import wave
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def read_wav(path: str | Path) -> tuple[np.ndarray, int]:
     Raises:
         InputError: with the file's name: missing, no WAV file, another encoding than PCM, cut off, without a sample.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     if not path.is_file():
         raise InputError(f"data: {path}: there is no such sound file.")
     try:
@@ -31,9 +32,9 @@ def read_wav(path: str | Path) -> tuple[np.ndarray, int]:
                 file.getframerate(), file.getsampwidth(), file.getnchannels(), file.getnframes()
             )  # fmt: skip
             data = file.readframes(count)
-    except (wave.Error, EOFError, OSError) as error:
+    except (wave.Error, EOFError, OSError, RuntimeError) as error:
         raise InputError(
-            f"data: {path} is no PCM WAV file that can be read: {error or 'it ends early'}. {CONVERT}"
+            f"data: {path} is no PCM WAV file that can be read: {str(error) or 'it ends early'}. {CONVERT}"
         ) from None
     if width not in (1, 2, 3, 4) or not rate:
         raise InputError(

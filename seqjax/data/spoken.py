@@ -4,6 +4,7 @@ Sound files are kept in a folder for temporary files, so that the next run finds
 """
 
 import hashlib
+import os
 import shutil
 import subprocess
 import tempfile
@@ -119,7 +120,7 @@ def speak(
     for utterance in utterances:
         path = folder / f"{hashlib.sha256(repr(tuple(utterance)).encode()).hexdigest()[:24]}.wav"
         if not path.exists():
-            part = path.with_suffix(".part")
+            part = path.with_suffix(f".{os.getpid()}.part")
             run(command(utterance, part))
             part.replace(path)
         found.append(path)

@@ -40,7 +40,7 @@ def read_npz(path: Path) -> dict[str, list[np.ndarray]]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = {name.removesuffix(".npy"): archive.read(name) for name in archive.namelist()}
-    except (OSError, zipfile.BadZipFile, EOFError) as error:
+    except Exception as error:  # whatever a broken archive raises
         raise InputError(f"{path}: this is not readable as .npz ({error}).") from None
     missing = [name for name in SPLITS if name not in members]
     if missing:
@@ -69,6 +69,8 @@ def _read_array(path: Path, name: str, data: bytes) -> np.ndarray:
             found = np.load(io.BytesIO(data), allow_pickle=False)
     except Exception as error:  # whatever a broken pickle raises
         raise InputError(f"{path}: the array {name} is not readable ({error}).") from None
+    if not isinstance(found, list) and np.ndim(found) < 1:
+        raise InputError(f"{path}: the array {name} should hold drawings (T, 3), but it holds {found!r:.40}.")
     return np.asarray(found, object) if isinstance(found, list) else found
 
 
@@ -84,7 +86,7 @@ def read_svg(path: Path, tolerance: float = 0.0) -> np.ndarray:
     """
     try:
         root = ElementTree.fromstring(path.read_bytes())
-    except (OSError, ElementTree.ParseError, ValueError) as error:
+    except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
         raise InputError(f"{path}: this is not readable as SVG ({error}).") from None
     lines: list[np.ndarray] = []
     for element in root.iter():

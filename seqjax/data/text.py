@@ -60,7 +60,7 @@ def read_files(paths: Sequence[str], encoding: str) -> Iterator[tuple[pathlib.Pa
     """
     check_encoding(encoding)
     for path in paths:
-        yield from _read_path(pathlib.Path(path).expanduser(), encoding)
+        yield from _read_path(pathlib.Path(os.path.expanduser(path)), encoding)
 
 
 def divide(text: str, documents: str) -> list[str]:

@@ -59,12 +59,25 @@ def read_series(config: TimeSeriesConfig) -> TimeSeries:
     if not config.path:
         from seqjax.data.time_series_bundled import bundled_series
 
-        return bundled_series(config.name)
+        return _checked(bundled_series(config.name), config)
     found = list(read_files((config.path,), config.encoding))
     if len(found) != 1:
         raise InputError(f"data: {config.path} should be one CSV file, but it is a folder of {len(found)}.")
     path, text = found[0]
     return parse_series(text, str(path), config)
+
+
+def _checked(series: TimeSeries, config: TimeSeriesConfig) -> TimeSeries:
+    """Refuse columns of a file where there is no file, and targets that the series does not have."""
+    for flag, value in (("columns", config.columns), ("time", config.time)):
+        if value:
+            raise InputError(
+                f"data: --data.{flag} is of a file, but none is given. Try --data.path FILE.csv beside it."
+            )
+    for name in config.targets:
+        if name not in series.names:
+            raise InputError(f"data: the series {config.name} has no column {name!r}. {nearest(name, series.names)}")
+    return series
 
 
 def parse_series(text: str, where: str, config: TimeSeriesConfig) -> TimeSeries:

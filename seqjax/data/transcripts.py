@@ -4,6 +4,7 @@ N samples of a sound, T frames.
 """
 
 import itertools
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ class Recording(NamedTuple):
     values: np.ndarray  # samples (N,) of a sound, or columns (T, F) of a picture
     text: str
     place: str  # where it was named, for refusals
+    source: str  # of the values: recordings of one source stay in one split
 
 
 class Medium(NamedTuple):
@@ -129,15 +131,17 @@ def _spoken(utterances, config: TranscriptsConfig, medium: Medium, factor: int) 
     for path, one in zip(speak(utterances), utterances, strict=True):
         samples = read_sound(path, rate=config.sound.rate, resample=True)
         check_frames(str(path), one.text, medium.frames(samples), factor)
-        found.append(Recording(samples, one.text, str(path)))
+        found.append(Recording(samples, one.text, str(path), str(path)))
     return found
 
 
 def deal(found: Sequence[Recording], shares: Sequence[float]) -> list[list[Recording]]:
-    """Recordings in parts of these shares, dealt at random, but always alike."""
-    order = np.random.default_rng(0).permutation(len(found))
-    ends = np.round(np.cumsum([0.0, *shares]) * len(found)).astype(int)
-    return [[found[i] for i in np.sort(order[a:b])] for a, b in itertools.pairwise(ends)]
+    """Recordings in parts of these shares of their sources, dealt at random, but always alike."""
+    sources = {source: number for number, source in enumerate(dict.fromkeys(one.source for one in found))}
+    order = np.random.default_rng(0).permutation(len(sources))
+    ends = np.round(np.cumsum([0.0, *shares]) * len(sources)).astype(int)
+    parts = [set(order[first:end].tolist()) for first, end in itertools.pairwise(ends)]
+    return [[one for one in found if sources[one.source] in part] for part in parts]
 
 
 def read_recording_files(
@@ -190,7 +194,7 @@ def _recording(line: str, place: str, folder: Path, config, medium: Medium, fact
         raise _BrokenLineError(
             "broken lines", f"data: {place} should be `RECORDING TAB text`, but it {held}: {shown!r}. {_SKIP}"
         )
-    path, text = folder / Path(columns[0]).expanduser(), columns[1].lower() if config.lower else columns[1]
+    path, text = folder / os.path.expanduser(columns[0]), columns[1].lower() if config.lower else columns[1]
     try:
         values = medium.read(path)
     except InputError as error:
@@ -201,4 +205,4 @@ def _recording(line: str, place: str, folder: Path, config, medium: Medium, fact
         check_frames(place, text, medium.frames(values), factor)
     except InputError as error:
         raise _BrokenLineError("transcripts longer than their frames", str(error)) from None
-    return Recording(values, text, place)
+    return Recording(values, text, place, os.path.realpath(path))

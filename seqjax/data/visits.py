@@ -3,7 +3,6 @@
 T visits of one id.
 """
 
-import csv
 import itertools
 import math
 from collections import Counter
@@ -17,6 +16,7 @@ from seqjax.data.labelled import split_labelled
 from seqjax.data.labelled_config import Labelled
 from seqjax.data.made_visits import make_visits
 from seqjax.data.series_config import LabelledSeries, SeriesSplits, VisitsConfig
+from seqjax.data.tables import table_rows
 from seqjax.data.text import read_files
 
 
@@ -81,8 +81,8 @@ def read_histories(
     Raises:
         InputError: what :func:`collect` and :func:`seqjax.data.text.read_files` refuse.
     """
-    tables = ((str(path), text.splitlines(keepends=True)) for path, text in read_files(paths, config.encoding))
-    parted = ((name, csv.reader(lines, delimiter=config.separator)) for name, lines in tables)
+    tables = ((str(path), text) for path, text in read_files(paths, config.encoding))
+    parted = ((name, table_rows(text, name, config.separator)) for name, text in tables)
     return collect(config, ((name, next(rows, []), rows) for name, rows in parted), labelled=labelled)
 
 

@@ -42,8 +42,8 @@ class TimeAwareReaderConfig:
 
     def __post_init__(self):
         for name in ("features", "layers"):
-            if getattr(self, name) < 1:
-                raise InputError(f"TimeAwareReaderConfig: `{name}` should be at least 1, but it is {self.features}.")
+            if (value := getattr(self, name)) < 1:
+                raise InputError(f"TimeAwareReaderConfig: `{name}` should be at least 1, but it is {value}.")
         check_choice("TimeAwareReaderConfig", "decay", self.decay, get_args(Decay))
         _check_probability("TimeAwareReaderConfig", "dropout", self.dropout)
 

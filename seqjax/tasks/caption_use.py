@@ -4,6 +4,7 @@ N pictures of Y × X pixels and C channels, T symbols, P patches.
 """
 
 import dataclasses
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -151,7 +152,7 @@ def _read_all(describer: Describer, paths: Sequence[str], skip: bool) -> tuple[n
         try:
             if not path:
                 raise PictureError("there is no path.")
-            found.append(read_picture(Path(path).expanduser(), data.pixels, colour=data.colour))
+            found.append(read_picture(os.path.expanduser(path), data.pixels, colour=data.colour))
         except PictureError as error:
             if not skip:
                 raise InputError(f"line {number}: {error} Mend it, or leave its line empty: --skip-broken.") from None

@@ -1,6 +1,5 @@
 """``classify time-aware-lstm`` and its rivals: how the visits of somebody end. Adds presets and a source."""
 
-import csv
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from seqjax.data.series_config import LabelledSeries, VisitsConfig
+from seqjax.data.tables import table_rows
 from seqjax.data.visit_columns import Columns, columns_to_arrays, learn_columns
 from seqjax.data.visits import History, check_known, collect, read_histories, read_visits
 from seqjax.models.classifier import PoolingConfig
@@ -76,7 +76,7 @@ def _files(paths: Sequence[str], data: VisitsConfig, names: Sequence[str]) -> Se
 def _lines(lines: list[str], data: VisitsConfig) -> list[tuple[list[str], History]]:
     if not lines:
         return []
-    rows = csv.reader(lines, delimiter=data.separator)
+    rows = table_rows("\n".join(lines), "standard input", data.separator)
     found, _ = collect(data, [("standard input", next(rows), rows)], labelled=False)  # it needs no column of classes
     return [([history.id], history) for _, history in found]
 

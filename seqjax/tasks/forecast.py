@@ -116,7 +116,10 @@ def forecast_model(config, scaling: Scaling) -> ForecastModel:
 
 
 def objective(model: ForecastModel, error: str, quantiles: tuple[float, ...]) -> Objective:
-    """The error of the point forecast, and the pinball loss of the quantiles, each over all steps and targets."""
+    """The error of the point forecast, and the pinball loss of the quantiles, each over all steps and targets.
+
+    In training the quantiles learn from rows that run free alone, so that the share of these is their weight.
+    """
     names = (POINT, BAND) if quantiles else (POINT,)
 
     def counts(batch):

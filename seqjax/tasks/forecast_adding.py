@@ -4,7 +4,6 @@ Source:
     Hochreiter & Schmidhuber (1997), Long Short-Term Memory, experiment 4.
 """
 
-import csv
 import dataclasses
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ import numpy as np
 from seqjax.checks import InputError
 from seqjax.data import iterate
 from seqjax.data.adding import AddingBatches, AddingConfig
+from seqjax.data.tables import table_rows
 from seqjax.models.forecaster import ForecastModel, RecurrentForecasterConfig, SeriesShape, direct_forecaster
 from seqjax.models.pure import count_parameters
 from seqjax.models.reading import RecurrentReaderConfig
@@ -41,6 +41,10 @@ class AdderConfig:
     def __post_init__(self):
         if not (np.isfinite(self.input_deviation) and self.input_deviation >= 0):
             raise InputError(f"model: `input_deviation` should be at least 0, but it is {self.input_deviation}.")
+        if self.input_deviation and self.reader.bidirectional:
+            raise InputError(
+                "model: `input_deviation` is for readers that go one way. Try --model.reader.no-bidirectional."
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -154,7 +158,7 @@ def evaluate(config: AddingForecastConfig, folder: RunFolder, params, path: str)
 def predict(run: AddingUse, lines: list[str], options) -> Iterator[str]:
     """The sum of one sequence, whose steps are the lines: a number, a comma, and 1 where it is marked, else 0."""
     rows = []
-    for number, row in enumerate(csv.reader(lines), 1):
+    for number, row in enumerate(table_rows("\n".join(lines), "standard input"), 1):
         try:
             value, mark = map(float, row)
         except ValueError:

@@ -20,6 +20,7 @@ from seqjax.data.stroke_splits import (
     NOTHING,
     StrokeSplits,
     class_names,
+    find_drawings,
     read_drawing_files,
     read_stroke_splits,
     stroke_examples,
@@ -266,7 +267,9 @@ def evaluate(config, folder: RunFolder, params, data: DataOption) -> dict[str, f
     splits = read_stroke_splits(config.data)
     if data.path:
         found = read_drawing_files(data.path, config.data)
-        drawings = [one for part in found.values() for one in part if 0 < len(one.strokes) <= config.data.longest]
+        archives = any(file.suffix == ".npz" for file in find_drawings(data.path))
+        drawn = found["test"] if archives else [one for part in found.values() for one in part]
+        drawings = [one for one in drawn if 0 < len(one.strokes) <= config.data.longest]
         splits = splits._replace(test=drawings)
         if not drawings:
             raise InputError(f"{data.path[0]}: there is no drawing of at most {config.data.longest} points in it.")

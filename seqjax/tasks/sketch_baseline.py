@@ -10,10 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from seqjax.ops import mixture_density
 from seqjax.ops.mixture_density import LEAST, PEN
 
 ROUNDS = 100  # of EM, at most
 ENOUGH = 1e-4  # nats an offset: a round that gains less is the last
+MANY = 100_000  # offsets that the mixture is fitted to at most
 
 
 class GaussianMixture(NamedTuple):
@@ -36,7 +38,7 @@ class GaussianMixture(NamedTuple):
 
 
 def fit_mixture(offsets: np.ndarray, components: int, seed: int = 0) -> GaussianMixture:
-    """Fit K components by EM, from means far apart. No deviation falls below ``LEAST``, as none of the models' does.
+    """Fit K components by EM, from means far apart, within the bounds of the models' own deviations and correlations.
 
     Example:
         >>> random = np.random.default_rng(0)
@@ -70,8 +72,11 @@ def _maximise(offsets: np.ndarray, shares: np.ndarray) -> GaussianMixture:
     sizes = shares.sum(axis=0) + 1e-9
     means = shares.T @ offsets / sizes[:, None]
     squares = np.einsum("nk,ni,nj->kij", shares, offsets, offsets) / sizes[:, None, None]
-    values, axes = np.linalg.eigh(squares - means[:, :, None] * means[:, None])
-    covariances = np.einsum("kij,kj,klj->kil", axes, np.maximum(values, LEAST**2), axes)
+    found = squares - means[:, :, None] * means[:, None]
+    deviations = np.sqrt(np.maximum(np.diagonal(found, axis1=1, axis2=2), LEAST**2))  # (K, 2)
+    most = mixture_density.MOST * deviations.prod(axis=1)
+    across = np.clip(found[:, 0, 1], -most, most)
+    covariances = np.stack([deviations[:, 0] ** 2, across, across, deviations[:, 1] ** 2], axis=-1).reshape(-1, 2, 2)
     return GaussianMixture(sizes / sizes.sum(), means, covariances)
 
 
@@ -92,7 +97,8 @@ class Baseline(NamedTuple):
         """−log p, nats per point, over drawings (T, 3) in units of the training spread."""
         offsets = np.concatenate([one[:, :2] for one in drawings])
         gained = sum(self.pen[before, after].sum() for before, after in map(_pairs, drawings))
-        return float(-(self.mixture.log_density(offsets).sum() + gained) / len(offsets))
+        parts = (offsets[first : first + MANY] for first in range(0, len(offsets), MANY))
+        return float(-(sum(self.mixture.log_density(part).sum() for part in parts) + gained) / len(offsets))
 
 
 def _pairs(strokes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -111,5 +117,6 @@ def fit_baseline(drawings: Sequence[np.ndarray], components: int, seed: int = 0)
     counts = np.ones((PEN, PEN))
     for before, after in map(_pairs, drawings):
         np.add.at(counts, (before, after), 1)
-    mixture = fit_mixture(np.concatenate([one[:, :2] for one in drawings]), components, seed)
+    offsets = np.concatenate([one[:, :2] for one in drawings])
+    mixture = fit_mixture(offsets[:: -(-len(offsets) // MANY)], components, seed)
     return Baseline(mixture, np.log(counts / counts.sum(axis=1, keepdims=True)))
