@@ -120,7 +120,9 @@ def test_nothing_but_broken_lines_is_refused(folder):
 
 
 def test_recordings_are_dealt_to_splits_or_come_from_files_of_their_own(folder):
-    (folder / "all.tsv").write_text("".join(f"a.wav\t{text}\n" for text in "abcdefghij"))
+    for text in "abcdefghij":
+        (folder / f"of-{text}.wav").write_bytes((folder / "a.wav").read_bytes())
+    (folder / "all.tsv").write_text("".join(f"of-{text}.wav\t{text}\n" for text in "abcdefghij"))
     (folder / "own.tsv").write_text("a.wav\tx\n")
     config = TranscriptsConfig(path=(str(folder / "all.tsv"),), sound=TINY)
     splits = read_recordings(config, 2)
