@@ -99,7 +99,7 @@ def draw(results: list[Result], options: Options) -> Path:
     axes.annotate(told, (options.steps, level), ha="right", va="bottom", fontsize=8, color="0.3")
     axes.set(yscale="log", xlabel="step", ylabel="cross-entropy (nats per step)", xlim=(0, options.steps))
     axes.set_title(f"Ten symbols, remembered over {options.blanks} steps", loc="left", fontsize=11, color="0.2")
-    axes.legend(frameon=False, fontsize=8, loc="lower left")
+    axes.legend(frameon=False, fontsize=8, loc="lower right")
     quiet_axes(axes)
     path = Path(options.out) / "copy-memory.png"
     made.savefig(path)
