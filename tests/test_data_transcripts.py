@@ -152,8 +152,73 @@ def test_speech_is_made_once_by_a_command_that_names_voice_speed_and_pitch(tmp_p
     assert asked[0][0] == "espeak-ng"
     assert asked[0][-1] == utterances[0].text
     assert len(read_sound(first[0], rate=16_000, resample=True)) == 8000
-    with pytest.raises(InputError, match=r"failed: .*no such voice"):
-        spoken.run_program([sys.executable, "-c", "raise SystemExit('no such voice')"])
+
+
+ESPEAK = """#!{python} -SE
+import getopt, struct, sys
+options, words = getopt.getopt(sys.argv[1:], "v:s:p:w:")
+options = dict(options)
+if options["-v"] != "en":
+    sys.exit("Error: The specified espeak-ng voice does not exist.")
+if words[0] == "quiet":  # a voice without its phonemes: nothing is written, and all is well
+    sys.exit()
+count = 0 if words[0] == "empty" else 22050 * len(words[0]) // 20 // (int(options["-s"]) // 100)
+form = struct.pack("<LHHLLHH", 16, 1, 1, 22050, 44100, 2, 16)
+head = b"RIFF" + struct.pack("<L", 36 + 2 * count) + b"WAVEfmt " + form + b"data" + struct.pack("<L", 2 * count)
+with open(options["-w"], "wb") as file:
+    file.write(head + bytes([0, 64]) * count)
+"""
+
+
+@pytest.fixture
+def espeak(tmp_path, monkeypatch) -> Path:
+    """A program that takes espeak-ng's flags and does with them what it does; a folder for its files."""
+    program = tmp_path / "bin" / "espeak-ng"
+    program.parent.mkdir()
+    program.write_text(ESPEAK.format(python=sys.executable))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent))
+    return tmp_path / "said"
+
+
+def test_what_espeak_says_is_read_kept_and_made_again_if_it_broke(espeak):
+    said = spoken.Utterance("one two", "en", 150, 50)
+    [path] = spoken.speak([said], espeak)
+    assert [*espeak.iterdir()] == [path]
+    samples = read_sound(path, rate=16_000, resample=True)
+    assert len(samples) == pytest.approx(0.35 * 16_000, abs=2)
+    assert samples.mean() == pytest.approx(0.5, abs=0.01)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:60])  # as a full disk leaves it
+    assert spoken.speak([said], espeak) == [path]
+    assert path.read_bytes() == whole
+
+
+FAILURES = {
+    (
+        "one",
+        "xx+f2",
+    ): r"-v xx\+f2 .* failed: Error: The specified espeak-ng voice does not exist\. Does it know .*'xx\+f2'",
+    (
+        "quiet",
+        "en",
+    ): r"-w .* wrote no sound: .*there is no such sound file\. Does it know the voice 'en' .*spoken\.voices",
+    ("empty", "en"): r"wrote no sound: .* holds no sample\. Does it know the voice 'en'.*--voices=variant",
+}
+
+
+@pytest.mark.parametrize(("text", "voice"), FAILURES)
+def test_a_voice_that_says_nothing_is_named_and_leaves_no_file(espeak, text, voice):
+    with pytest.raises(InputError, match=FAILURES[text, voice]):
+        spoken.speak([spoken.Utterance(text, voice, 150, 50)], espeak)
+    assert [*espeak.iterdir()] == []
+
+
+def test_a_program_that_cannot_be_started_is_named(espeak):
+    program = espeak.parent / "bin" / "espeak-ng"
+    program.write_text("#!/there/is/no/such/program\n")
+    with pytest.raises(InputError, match="espeak-ng cannot be started: No such file"):
+        spoken.speak([spoken.Utterance("one", "en", 150, 50)], espeak)
 
 
 def test_a_machine_without_espeak_is_told_so(monkeypatch):

@@ -77,6 +77,15 @@ def test_times_go_on_as_they_went():
     assert after("2024-01-01T22:00", "2024-01-01T23:00") == ["2024-01-02T00:00:00", "2024-01-02T01:00:00"]
 
 
+@pytest.mark.parametrize(
+    "times", [("9999-11-01", "9999-12-01"), ("9999-12-30", "9999-12-31"), ("0001-01-01", "9000-01-01")]
+)
+def test_the_end_of_the_calendar_is_said(times):
+    series = parse_series("t,x\n" + "".join(f"{time},1\n" for time in times), "f.csv", CONFIG)
+    with pytest.raises(InputError, match=f"t: the 2 times after {times[-1]} are not all dates: .* 9999"):
+        next_times(series, 2)
+
+
 def test_a_season_comes_from_the_time_between_steps():
     def spaced(days: float) -> TimeSeries:
         return numbered(np.ones((9, 1)))._replace(dates=True, moments=days * np.arange(9.0))

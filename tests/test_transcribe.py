@@ -9,6 +9,7 @@ import pytest
 from command_line import assert_refused, seqjax, training
 from test_data_transcripts import write_wav
 
+from seqjax.checks import InputError
 from seqjax.data import DataConfig, train_tokenizer
 from seqjax.decoding.prefix_beam import prefix_beam_search
 from seqjax.models import LanguageModelConfig, whole_past
@@ -17,6 +18,7 @@ from seqjax.tasks.command import read_command
 from seqjax.tasks.error_rates import edit_distance, error_rate, transcript_metrics
 from seqjax.tasks.lm_use import LanguageModel, score_lines
 from seqjax.tasks.transcribe import build, objective, use
+from seqjax.tasks.transcribe_front import Material, possible
 from seqjax.tasks.transcribe_lm import companion
 from seqjax.tasks.transcribe_use import PredictTranscripts, predict
 from seqjax.training.folder import RunFolder
@@ -97,6 +99,13 @@ def test_evaluate_repeats_the_last_row_and_reads_other_files(run, folder, tmp_pa
     said = json.loads(seqjax("evaluate", run, "--json", "--data.path", tmp_path / "other.tsv", "--data.beam", 4).out)
     assert said["cer"] > 0.4
     assert said["exact_match"] == 0
+    assert "skipped" not in said
+    (tmp_path / "other.tsv").write_text(f"{folder}/0.wav\tbcbcb\n{folder}/gone.wav\ta\n{folder}/1.wav\t{'äö' * 30}\n")
+    words = ["evaluate", run, "--json", "--data.path", tmp_path / "other.tsv"]
+    assert_refused(seqjax(*words), "gone.wav", "other.tsv, line 2", "--data.skip-broken")
+    said = seqjax(*words, "--data.skip-broken")
+    assert json.loads(said.out)["skipped"] == 2
+    assert "left out: 1 broken recordings, 1 transcripts longer than their frames" in said.err
 
 
 def test_what_predict_cannot_use_is_refused_or_skipped(run, folder, tmp_path):
@@ -142,8 +151,24 @@ def test_broken_lines_are_left_out_and_counted_when_asked(tmp_path, folder):
     config = read_command([str(word) for word in command(tmp_path / "run", tmp_path, "bilstm", *flags)]).config
     (tmp_path / "run").mkdir()
     told = dict(build(config, RunFolder(tmp_path / "run")).summary)
-    assert told["left out"] == "2 broken recordings of train, 1 broken lines of train"
+    assert told["left out"] == "2 broken recordings, 1 broken lines of train"
     assert told["recordings"].startswith("46 + 5 + 6")
+
+
+def test_unknown_neighbours_need_a_blank_between_them():
+    """``ab`` is two symbols on two frames; where neither is known both are <unk>, and the blank needs a third."""
+    texts = ["ab", "cc", "cabc"]
+    material = Material(
+        {"train": [np.zeros((n, 4)) for n in (2, 3, 4)]}, {"train": texts}, {"train": [*"xyz"]}, None, {}
+    )
+    tokenizer = train_tokenizer(DataConfig(min_count=2), ["ccdd", "ab"])  # knows c and d
+    with pytest.raises(InputError, match=r"x: the transcript 'ab' needs 3 steps \(2 symbols.*--data.min-count.* has 2"):
+        possible(material, tokenizer, 1, skip=False)
+    found = possible(material, tokenizer, 1, skip=True)
+    assert found.texts["train"] == ["cc"]
+    assert len(found.frames["train"]) == len(found.places["train"]) == 1
+    assert found.skipped == {"train": {"transcripts longer than their frames": 2}}
+    assert possible(material, train_tokenizer(DataConfig(), texts), 1, skip=False).texts == material.texts
 
 
 def test_speech_that_cannot_be_made_here_is_refused(tmp_path, monkeypatch):

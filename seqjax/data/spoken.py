@@ -3,6 +3,7 @@
 Sound files are kept in a folder for temporary files, so that the next run finds them.
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -15,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from seqjax.checks import InputError
+from seqjax.data.sound import CONVERT, read_wav
 from seqjax.data.transcript_config import SpokenConfig
 
 PROGRAM = "espeak-ng"
@@ -88,18 +90,23 @@ def run_program(words: Sequence[str]) -> None:
     """Run a command, quietly.
 
     Raises:
-        InputError: it fails, with what it said.
+        InputError: it cannot be started, or it fails, with what it said.
     """
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(
+            words, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
+        )  # fmt: skip
+    except OSError as error:
+        raise InputError(f"data.spoken: the program {words[0]} cannot be started: {error.strerror}.") from None
     if done.returncode:
         said = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
-        raise InputError(f"data.spoken: `{' '.join(words)}` failed: {said[:200]}. Does it know the voice?")
+        raise InputError(f"data.spoken: `{' '.join(words)}` failed: {said[:200]}")
 
 
 def speak(
     utterances: Sequence[Utterance], folder: Path | None = None, *, run: Callable[[Sequence[str]], None] = run_program
 ) -> list[Path]:  # fmt: skip
-    """A WAV file of each utterance; those that are there already are not made again.
+    """A WAV file of each utterance; those that are there already, and can be read, are not made again.
 
     Args:
         utterances: what to say.
@@ -107,7 +114,7 @@ def speak(
         run: runs a command.
 
     Raises:
-        InputError: espeak-ng is not installed, or fails.
+        InputError: espeak-ng is not installed, fails (it does not know the voice, say), or writes no sound.
     """
     if shutil.which(PROGRAM) is None and run is run_program:
         raise InputError(
@@ -119,9 +126,36 @@ def speak(
     found = []
     for utterance in utterances:
         path = folder / f"{hashlib.sha256(repr(tuple(utterance)).encode()).hexdigest()[:24]}.wav"
-        if not path.exists():
+        if not _is_sound(path):
             part = path.with_suffix(f".{os.getpid()}.part")
-            run(command(utterance, part))
-            part.replace(path)
+            try:
+                _say(utterance, part, run)
+                part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)
         found.append(path)
     return found
+
+
+def _is_sound(path: Path) -> bool:
+    with contextlib.suppress(InputError):
+        return len(read_wav(path)[0]) > 0
+    return False
+
+
+def _say(utterance: Utterance, path: Path, run: Callable[[Sequence[str]], None]) -> None:
+    """Write one file, or say which voice it was that could not."""
+    words = command(utterance, path)
+    advice = (
+        f"Does it know the voice {utterance.voice!r} (--data.spoken.voices)? `{PROGRAM} --voices` lists languages, "
+        f"`{PROGRAM} --voices=variant` what may stand behind a +."
+    )
+    try:
+        run(words)
+    except InputError as error:
+        raise InputError(f"{str(error).rstrip('.')}. {advice}") from None
+    try:
+        read_wav(path)
+    except InputError as error:
+        said = str(error).removeprefix("data: ").partition(CONVERT)[0].strip().rstrip(".")
+        raise InputError(f"data.spoken: `{' '.join(words)}` wrote no sound: {said}. {advice}") from None

@@ -214,11 +214,24 @@ def next_times(series: TimeSeries, count: int) -> list[str]:
     Where all dates have one day of the month, or are the last of it, months are counted; else the median time between
     steps goes on, in whole days where all times are.
 
+    Raises:
+        InputError: the years beyond 9999, which have no ISO date.
+
     Example:
         >>> days = np.array([19723.0, 19754.0, 19783.0])            # 2024-01-01, 2024-02-01, 2024-03-01
         >>> next_times(TimeSeries("month", True, days, ("x",), days[:, None]), 2)
         ['2024-04-01', '2024-05-01']
     """
+    try:
+        return _next_times(series, count)
+    except (ValueError, OverflowError):
+        raise InputError(
+            f"{series.time}: the {count} times after {time_text(series, series.moments[-1])} are not all dates: the "
+            "last year that is written is 9999. Are the times right? A column of numbers has no end."
+        ) from None
+
+
+def _next_times(series: TimeSeries, count: int) -> list[str]:
     last = float(series.moments[-1])
     between = float(np.median(np.diff(series.moments))) if series.steps > 1 else 1.0
     if series.dates and series.steps > 1:

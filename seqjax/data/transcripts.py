@@ -18,6 +18,7 @@ from seqjax.data.spoken import speak, write_utterances
 from seqjax.data.text import read_files
 from seqjax.data.transcript_config import SoundConfig, TranscriptsConfig
 
+TOO_LONG = "transcripts longer than their frames"  # why recordings are left out
 _SKIP = "Mend it, or leave such lines out and count them: --data.skip-broken."
 
 
@@ -61,14 +62,16 @@ def frames_needed(text: Sequence[Any]) -> int:
     return len(text) + sum(a == b for a, b in zip(text[1:], text, strict=False))
 
 
-def check_frames(where: str, text: str, frames: int, factor: int) -> None:
+def check_frames(where: str, text: str, frames: int, factor: int, symbols: Sequence[int] | None = None) -> None:
     """Refuse a transcript that needs more steps than its frames leave.
 
     Args:
         where: what the refusal begins with.
-        text: the transcript, a symbol a character.
+        text: the transcript.
         frames: T.
         factor: frames for one step of the model.
+        symbols: the ids that are written for it, of which two neighbours may be equal where its characters are not,
+            as two unknown ones are; None: a symbol a character.
 
     Example:
         >>> check_frames("a.tsv, line 1", "aab", 7, 2)
@@ -77,13 +80,16 @@ def check_frames(where: str, text: str, frames: int, factor: int) -> None:
         ...
         seqjax.checks.InputError: data: a.tsv, line 1: the transcript 'aab' needs 4 steps (3 symbols, and a blank ...
     """
-    steps, least = -(-frames // factor), frames_needed(text)
+    written: Sequence[Any] = text if symbols is None else [*symbols]
+    steps, least = -(-frames // factor), frames_needed(written)
     if steps < least:
         shown = text if len(text) <= 40 else text[:39] + "…"
+        unknown = " (characters that the model does not know, or --data.min-count leaves out, are all one symbol)"
         raise InputError(
-            f"data: {where}: the transcript {shown!r} needs {least} steps ({len(text)} symbols, and a blank between "
-            f"equal neighbours), but the recording has {steps} ({frames} frames, {factor} a step). Is it the right "
-            f"recording? Else try a smaller --model.factor, or leave such lines out: --data.skip-broken."
+            f"data: {where}: the transcript {shown!r} needs {least} steps ({len(written)} symbols, and a blank between "
+            f"equal neighbours{unknown if least > frames_needed(text) else ''}), but the recording has {steps} "
+            f"({frames} frames, {factor} a step). Is it the right recording? Else try a smaller --model.factor, or "
+            "leave such lines out: --data.skip-broken."
         )
 
 
@@ -204,5 +210,5 @@ def _recording(line: str, place: str, folder: Path, config, medium: Medium, fact
     try:
         check_frames(place, text, medium.frames(values), factor)
     except InputError as error:
-        raise _BrokenLineError("transcripts longer than their frames", str(error)) from None
+        raise _BrokenLineError(TOO_LONG, str(error)) from None
     return Recording(values, text, place, os.path.realpath(path))

@@ -4,6 +4,7 @@ A batch holds ``frames`` (B, T, F), ``mask`` (B, T) and ``transcript`` (B, U), i
 """
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 
 import jax
@@ -12,7 +13,6 @@ import numpy as np
 
 from seqjax.data import DataConfig, ExampleBatches, Examples, Tokenizer, example_batches, iterate, train_tokenizer
 from seqjax.data.transcript_config import TranscriptsConfig
-from seqjax.data.transcripts import read_recording_files
 from seqjax.models.pure import count_parameters
 from seqjax.models.reading import AttentionReaderConfig, RecurrentReaderConfig
 from seqjax.models.transcriber import (
@@ -24,7 +24,7 @@ from seqjax.models.transcriber import (
 from seqjax.ops.ctc import frames_needed
 from seqjax.tasks.contract import Built, Task
 from seqjax.tasks.error_rates import transcript_metrics
-from seqjax.tasks.transcribe_front import Front, Material, front_of, material_of, own_test_split
+from seqjax.tasks.transcribe_front import Front, Material, front_of, material_of, material_to_test, possible, told
 from seqjax.tasks.transcribe_use import PredictTranscripts, TranscribeUse, TranscriptsOption, examine, predict, show
 from seqjax.training.configuration import ShowingConfig
 from seqjax.training.devices import writer_first
@@ -147,6 +147,7 @@ def build(config, folder: RunFolder) -> Built:
     material = material_of(config.data, front, config.model.factor)
     every = ["".join(map(str, range(10)))] * config.data.min_count if config.data.handwritten else []
     tokenizer = tokenizer_of(config, folder, material.texts["train"] + every)
+    material = possible(material, tokenizer, config.model.factor, skip=config.data.skip_broken)
     train = training_batches(config, material, tokenizer)
     valid, test = (
         example_batches(
@@ -188,8 +189,8 @@ def summary(config, material: Material, use: TranscribeUse) -> list[tuple[str, s
         ("model", f"{kind}, a step for {model.factor} frames ({model.subsampling}), {numbers:,} parameters"),
         ("batch", f"{config.batch_size} recordings on {jax.device_count()} device(s)"),
     ]
-    left = [f"{count:,} {why} of {name}" for name, counts in material.skipped.items() for why, count in counts.items()]
-    return rows + ([("left out", ", ".join(left))] if left else [])
+    left = [f"{told(counts)} of {name}" for name, counts in material.skipped.items() if counts]
+    return rows + ([("left out", "; ".join(left))] if left else [])
 
 
 def use(config, folder: RunFolder, read_params) -> TranscribeUse:
@@ -200,19 +201,24 @@ def use(config, folder: RunFolder, read_params) -> TranscribeUse:
 
 
 def evaluate(config, folder: RunFolder, params, data: TranscriptsOption) -> dict[str, float]:
-    """Metrics of ``params`` on the recordings that ``data`` names, or on the run's own test split."""
+    """Metrics of ``params`` on the recordings that ``data`` names, or on the run's own test split.
+
+    ``skipped``, where something was left out, is how many; why is said on standard error.
+    """
     run, factor = use(config, folder, lambda shapes: params), config.model.factor
-    if data.path:
-        recordings, _ = read_recording_files(data.path, config.data, run.front.medium, factor)
-        frames, texts = run.front.frames([one.values for one in recordings]), [one.text for one in recordings]
-    else:
-        frames, texts = own_test_split(config.data, run.front, factor)
+    read = dataclasses.replace(config.data, skip_broken=data.skip_broken or config.data.skip_broken)
+    material = material_to_test(read, data.path, run.front, factor)
+    material = possible(material, run.tokenizer, factor, skip=read.skip_broken)
+    frames, texts, skipped = material.frames["test"], material.texts["test"], material.skipped.get("test", {})
+    if skipped:
+        print(f"left out: {told(skipped)}", file=sys.stderr)
     batches = example_batches(
         examples(frames, texts, run.tokenizer), rows=config.batch_size, train=False, buckets=config.data.buckets
     )
     totals = Evaluator(objective(run.model), lambda rows: None, config.compute_dtype)(params, batches)
     made = run.transcribe(frames, data, config.data.buckets)
-    return report(totals, "test") | transcript_metrics(made, texts)
+    metrics = report(totals, "test") | transcript_metrics(made, texts)
+    return metrics | ({"skipped": sum(skipped.values())} if skipped else {})
 
 
 TRANSCRIBE = Task(

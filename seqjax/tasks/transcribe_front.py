@@ -11,10 +11,19 @@ import jax
 import numpy as np
 
 from seqjax.checks import InputError
+from seqjax.data import Tokenizer
 from seqjax.data.digit_strips import DigitStrips, read_strip
 from seqjax.data.digits import SIDE
 from seqjax.data.transcript_config import SoundConfig, TranscriptsConfig
-from seqjax.data.transcripts import Medium, Recording, read_recordings, sound_medium
+from seqjax.data.transcripts import (
+    TOO_LONG,
+    Medium,
+    Recording,
+    check_frames,
+    read_recording_files,
+    read_recordings,
+    sound_medium,
+)
 from seqjax.decoding import bucket
 from seqjax.ops.spectrogram import log_mel, standardised
 
@@ -92,12 +101,14 @@ class Material(NamedTuple):
     Attributes:
         frames: by split: (T, F) of each.
         texts: by split: what is to be written.
+        places: by split: where each is named, for refusals; none of what is drawn here.
         redraw: ``(number, epoch) -> (frames (T, F), text)`` of a training example, as long as it was; None: it stays.
         skipped: by split: how many were left out, by why.
     """
 
     frames: dict[str, list[np.ndarray]]
     texts: dict[str, list[str]]
+    places: dict[str, list[str]]
     redraw: Callable[[int, int], tuple[np.ndarray, str]] | None
     skipped: dict[str, dict[str, int]]
 
@@ -107,34 +118,89 @@ def material_of(data: TranscriptsConfig, front: Front, factor: int) -> Material:
     if not data.handwritten:
         splits = read_recordings(data, factor)
         parts = {"train": splits.train, "valid": splits.valid, "test": splits.test}
-        return _material(parts, front)._replace(skipped=splits.skipped)
+        return _material(parts, front, splits.skipped)
     most = data.strips.digits[1]
     if -(-SIDE * most // factor) < 2 * most - 1:
         raise InputError(
             f"model: `factor` {factor} leaves {-(-SIDE * most // factor)} steps of {most} digits side by side, but CTC "
             f"may need {2 * most - 1}: a blank between equal neighbours. Try --model.factor {SIDE // 2} or less."
         )
-    strips = {split: DigitStrips(data.strips, split) for split in ("train", "valid", "test")}
-    drawn = {split: [one.draw(n) for n in range(len(one.lengths))] for split, one in strips.items()}
+    strips = DigitStrips(data.strips, "train")
 
     def redraw(number: int, epoch: int) -> tuple[np.ndarray, str]:
-        strip = strips["train"].draw(number, epoch)
+        strip = strips.draw(number, epoch)
         return strip.columns, strip.text
 
-    frames = {split: [strip.columns for strip in part] for split, part in drawn.items()}
-    return Material(frames, {split: [strip.text for strip in part] for split, part in drawn.items()}, redraw, {})
+    return _drawn(data, ("train", "valid", "test"))._replace(redraw=redraw)
 
 
-def _material(parts: dict[str, list[Recording]], front: Front) -> Material:
-    frames = {name: front.frames([one.values for one in part]) for name, part in parts.items()}
-    return Material(frames, {name: [one.text for one in part] for name, part in parts.items()}, None, {})
-
-
-def own_test_split(data: TranscriptsConfig, front: Front, factor: int) -> tuple[list[np.ndarray], list[str]]:
-    """Frames and texts of a run's own test split."""
+def material_to_test(data: TranscriptsConfig, paths: Sequence[str], front: Front, factor: int) -> Material:
+    """What these files name, or a run's own test split, as the split ``test``."""
+    if paths:
+        recordings, skipped = read_recording_files(paths, data, front.medium, factor)
+        return _material({"test": recordings}, front, {"test": skipped})
     if data.handwritten:
-        strips = DigitStrips(data.strips, "test")
-        drawn = [strips.draw(number) for number in range(len(strips.lengths))]
-        return [strip.columns for strip in drawn], [strip.text for strip in drawn]
-    recordings = read_recordings(data, factor).test
-    return front.frames([one.values for one in recordings]), [one.text for one in recordings]
+        return _drawn(data, ("test",))
+    splits = read_recordings(data, factor)
+    return _material({"test": splits.test}, front, {"test": splits.skipped.get("test", {})})
+
+
+def _material(parts: dict[str, list[Recording]], front: Front, skipped: dict[str, dict[str, int]]) -> Material:
+    return Material(
+        frames={name: front.frames([one.values for one in part]) for name, part in parts.items()},
+        texts={name: [one.text for one in part] for name, part in parts.items()},
+        places={name: [one.place for one in part] for name, part in parts.items()},
+        redraw=None,
+        skipped=skipped,
+    )
+
+
+def _drawn(data: TranscriptsConfig, splits: Sequence[str]) -> Material:
+    strips = {split: DigitStrips(data.strips, split) for split in splits}
+    drawn = {split: [one.draw(n) for n in range(len(one.lengths))] for split, one in strips.items()}
+    frames = {split: [strip.columns for strip in part] for split, part in drawn.items()}
+    return Material(frames, {split: [strip.text for strip in part] for split, part in drawn.items()}, {}, None, {})
+
+
+def possible(material: Material, tokenizer: Tokenizer, factor: int, *, skip: bool) -> Material:
+    """The recordings whose frames are enough for what is written of them, once characters are ids.
+
+    Characters that a tokenizer does not know are all one symbol, and between equal neighbours CTC needs a blank.
+
+    Args:
+        material: whose recordings are enough for their characters.
+        tokenizer: of the run.
+        factor: frames for one step of the model.
+        skip: leave the others out, and count them, instead of refusing them.
+
+    Raises:
+        InputError: with its place, the first that has too few frames; a split of which nothing is left.
+    """
+    frames, texts, places, skipped = (dict(material._asdict()[n]) for n in ("frames", "texts", "places", "skipped"))
+    for split, named in material.places.items():
+        kept = []
+        ids = tokenizer.encode_documents(texts[split])
+        for number, (place, text, own) in enumerate(zip(named, texts[split], ids, strict=True)):
+            try:
+                check_frames(place, text, len(frames[split][number]), factor, own.tolist())
+                kept.append(number)
+            except InputError:
+                if not skip or not (kept or named[number + 1 :]):
+                    raise
+        if len(kept) < len(named):
+            before = skipped.get(split, {})
+            skipped[split] = before | {TOO_LONG: before.get(TOO_LONG, 0) + len(named) - len(kept)}
+        frames[split], texts[split], places[split] = (
+            [own[split][number] for number in kept] for own in (frames, texts, places)
+        )
+    return Material(frames, texts, places, material.redraw, skipped)
+
+
+def told(skipped: dict[str, int]) -> str:
+    """How many recordings were left out, by why.
+
+    Example:
+        >>> told({"broken lines": 2, "broken recordings": 1})
+        '2 broken lines, 1 broken recordings'
+    """
+    return ", ".join(f"{count:,} {why}" for why, count in skipped.items())

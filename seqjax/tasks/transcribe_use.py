@@ -54,6 +54,7 @@ class TranscriptsOption(Search):
     """Which recordings, and how to search."""
 
     path: tuple[str, ...] = ()  # files of RECORDING TAB text; default: the run's own test split
+    skip_broken: bool = False  # leave broken lines and recordings out, and count them
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
