@@ -9,7 +9,6 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from seqjax.decoding import Decodable
 from seqjax.models import PairModel, Seq2SeqConfig, TransformerConfig, seq2seq, transformer
 from seqjax.models.captioner import AttentionCaptionerConfig, RecurrentCaptionerConfig, captioner
 from seqjax.models.pictures import PictureConfig
@@ -58,14 +57,16 @@ def pictured(name: str, config, **how) -> PairRow:
 
     def build() -> PairModel:
         model = captioner(config, 1, TARGET, LONGEST)
-        start, advance, prepare = model.decodable
+        start = model.decodable.start
 
         def given(batch):
             return batch | {"source": seen(batch["source"])}
 
         return model._replace(
             logits=lambda params, batch, keys, sampled: model.logits(params, given(batch), keys, sampled),
-            decodable=Decodable(lambda weights, inputs: start(weights, given(inputs)), advance, prepare),
+            decodable=model.decodable._replace(
+                start=lambda weights, inputs: start(weights, given(inputs)), within=None
+            ),
             align=lambda params, batch: model.align(params, given(batch)),
         )
 

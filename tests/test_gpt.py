@@ -10,6 +10,7 @@ import pytest
 
 from seqjax.checks import InputError
 from seqjax.decoding import Sampling, generate, pad_prompts
+from seqjax.decoding.decodable import for_steps
 from seqjax.models import GPTConfig, gpt
 from seqjax.ops.dropout import row_keys
 
@@ -150,6 +151,23 @@ def test_another_prompt_length_compiles_nothing():
     with count_compilations() as compiled:
         write(17)  # the next bucket
     assert compiled != []
+
+
+@pytest.mark.parametrize(("steps", "slots"), [(5, 32), (60, 64)])
+def test_a_cache_is_as_large_as_what_is_to_be_written_and_that_changes_nothing(steps, slots):
+    """Where prompt and steps fit into the context, no window is ever full; else there is a slot for all of it."""
+    model, params = made(64, GPTConfig(**SMALL))
+    tokens, mask = pad_prompts([ids_of(1, size)[0] for size in (9, 3, 0)], V)
+    inputs, last = {"tokens": jnp.asarray(tokens), "mask": jnp.asarray(mask)}, jnp.array([1, 2, 3])
+    how = {"max_tokens": steps, "sampling": Sampling(greedy=True)}
+    whole = generate(model.decodable._replace(within=None), params, inputs, last, None, **how)
+    short = generate(model.decodable, params, inputs, last, None, **how)
+    np.testing.assert_array_equal(short.tokens, whole.tokens)
+    np.testing.assert_allclose(short.log_probabilities, whole.log_probabilities, atol=1e-5)
+    given = for_steps(model.decodable, steps)
+    _, state = jax.eval_shape(given.start, jax.eval_shape(given.prepare, params), inputs)
+    assert state.ids.shape == (3, slots)
+    assert given == for_steps(model.decodable, steps), "another model would be compiled anew"
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from seqjax.checks import InputError
-from seqjax.decoding.decodable import Decodable, check_model, open_model
+from seqjax.decoding.decodable import Decodable, check_model, for_steps, open_model
 from seqjax.decoding.engine import Given, check_last, check_vocabulary
 from seqjax.decoding.hypotheses import BeamRules, Finished, penalties, search
 from seqjax.decoding.limits import NO_LIMITS, Limits, check_limits, read_prefix
@@ -105,7 +105,7 @@ def run_search(
     """Check everything that can be checked, open the model, and search."""
     check_limits(where, rules.max_tokens, rules.limits)
     _check_beam(where, rules, length_penalty)
-    rows = check_last(where, last)
+    rows, model = check_last(where, last), for_steps(model, rules.max_tokens)
     weights, memory, state = open_model(model, params, inputs)
     size = check_model(where, model, weights, memory, state, rows, rules.beam)
     check_vocabulary(where, last, rules.end, size)

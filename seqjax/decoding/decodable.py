@@ -32,6 +32,8 @@ class Decodable(NamedTuple):
             int32, and give the logits (B, V) of the next. The state keeps its shapes and types.
         prepare: ``params -> weights``, once before the first step: cuts, casts and products of parameters that
             every step would make again.
+        within: ``steps -> Decodable``: the same model, of which no more than so many steps will be asked; it need
+            remember no more. None: it remembers as much whatever is asked. The same number gives the same model.
 
     Example:
         >>> stacked = jnp.arange(8.0).reshape(2, 4)                     # two layers in one array
@@ -47,6 +49,15 @@ class Decodable(NamedTuple):
     start: Callable[[Any, Any], tuple[Any, Any]]
     advance: Callable[[Any, Any, Any, Array], tuple[Any, Array]]
     prepare: Callable[[Any], Any] = identity
+    within: Callable[[int], "Decodable"] | None = None
+
+
+def for_steps(model: Decodable, steps: int) -> Decodable:
+    """The model for at most ``steps`` steps, or a few more: sixteens, lest every number be compiled for itself.
+
+    A cache of half the slots is read in half the time.
+    """
+    return model if model.within is None else model.within(-(-steps // 16) * 16)
 
 
 def open_model(model: Decodable, params, inputs) -> tuple[Any, Any, Any]:

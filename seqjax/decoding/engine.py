@@ -13,7 +13,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from seqjax.checks import InputError, check_ids, check_mask, check_shape
-from seqjax.decoding.decodable import Decodable, advance, check_model, open_model
+from seqjax.decoding.decodable import Decodable, advance, check_model, for_steps, open_model
 from seqjax.decoding.limits import NO_LIMITS, Limits, Prefix, check_limits, forbid, read_prefix
 from seqjax.ops.dropout import check_keys, fold
 from seqjax.ops.sampling import Sampling, sample
@@ -112,7 +112,7 @@ def generate(
         >>> made.tokens.tolist(), made.lengths.tolist()
         ([[1, 2, 3, 4], [3, 4, 4, 4]], [4, 2])
     """
-    rules = Rules(sampling, end, limits)
+    rules, model = Rules(sampling, end, limits), for_steps(model, max_tokens)
     given, progress = begin("generate", model, params, inputs, last, keys, max_tokens, rules, seen, prefix)
     limit = jnp.int32(max_tokens)
     done, tokens = run_block(model, given, progress, limit, size=max_tokens, rules=rules)

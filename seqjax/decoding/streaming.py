@@ -8,7 +8,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from seqjax.checks import InputError
-from seqjax.decoding.decodable import Decodable
+from seqjax.decoding.decodable import Decodable, for_steps
 from seqjax.decoding.engine import OWN_DISTRIBUTION, Rules, begin, run_block
 from seqjax.decoding.limits import NO_LIMITS, Limits
 from seqjax.ops.sampling import Sampling
@@ -57,7 +57,7 @@ def stream(
     """
     if block < 1:
         raise InputError(f"stream: `block` should be at least 1 token, but it is {block}.")
-    rules = Rules(sampling, end, limits)
+    rules, model = Rules(sampling, end, limits), for_steps(model, max_tokens)
     given, progress = begin("stream", model, params, inputs, last, keys, max_tokens, rules, seen, prefix)
     limit = jnp.int32(max_tokens)
 

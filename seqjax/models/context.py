@@ -8,6 +8,7 @@ what stands before it; positions begin at 0 in each. So when C tokens are read, 
 as the beginning of a new window, and there is room for ⌈C/2⌉ more: what is scored and what is generated see the same.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -69,10 +70,10 @@ class Reading(NamedTuple):
     So a slot is not a position, and the slots are used up when a row's window is full, and not before.
     """
 
-    ids: Array  # (B, C) int32, a token a slot
+    ids: Array  # (B, C or fewer) int32, a token a slot
     read: Array  # (B,) int32, tokens of the row in its window
     used: Array  # (B,) int32, slots used, the same for all rows: the largest of ``read``
-    layers: Any  # what every layer remembers, leaves (B, ...); a cache has C slots
+    layers: Any  # what every layer remembers, leaves (B, ...); a cache has as many slots
 
 
 class Reader(NamedTuple):
@@ -95,25 +96,29 @@ def in_windows(reader: Reader, context: int, prepare: Callable[[Any], Any]) -> D
         prepare: what the engine does to the parameters, once.
     """
 
-    def start(weights, prompt):
+    def start(steps, weights, prompt):
         ids, mask, count = _newest(prompt["tokens"], prompt["mask"], context)
         layers = reader.fresh(weights, len(ids), ids.shape[1])  # no more slots than tokens, until they are read
         layers, _ = reader.read(weights, layers, jnp.zeros_like(count), ids, mask)
         used = jnp.broadcast_to(count.max(), count.shape)
-        more = context - ids.shape[1]
+        read = prompt["tokens"].shape[1]  # a window that will never be full needs no more slots than there are tokens
+        more = (context if steps is None else min(context, read + steps)) - ids.shape[1]
         return (), Reading(jnp.pad(ids, ((0, 0), (0, more))), count, used, _ending_at(_widened(layers, more), used))
 
     def advance(weights, memory, state: Reading, last):
         def reread(state):
             return _next_window(reader, weights, state)
 
-        # a loop of no or one turn, because what a loop does not change is not copied
-        state = jax.lax.while_loop(lambda state: state.used[0] == context, reread, state)
+        if state.ids.shape[1] == context:  # a loop of no or one turn: what a loop does not change is not copied
+            state = jax.lax.while_loop(lambda state: state.used[0] == context, reread, state)
         ids = jax.lax.dynamic_update_slice_in_dim(state.ids, last[:, None], state.used[0], axis=1)
         layers, ys = reader.read(weights, state.layers, state.read, last[:, None], None)
         return Reading(ids, state.read + 1, state.used + 1, layers), reader.score(weights, ys[:, 0])
 
-    return Decodable(start, advance, prepare)
+    def within(steps):
+        return Decodable(functools.partial(start, steps), advance, prepare)
+
+    return within(None)._replace(within=functools.cache(within))
 
 
 def whole_text(reader: Reader, prepare: Callable[[Any], Any]) -> Decodable:

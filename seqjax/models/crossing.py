@@ -3,6 +3,7 @@
 B batch, S source time, T target time, D features, N heads, V vocabulary, L layers.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -70,9 +71,9 @@ class Crossing(nnx.Module):
         """The source as every layer of the decoder sees it, for as many calls of :meth:`decode` as there will be."""
         return self.decoder.deep.remember(memory)
 
-    def start(self, rows: int) -> tuple:
-        """What the decoder's layers remember before the first symbol."""
-        return self.decoder.deep.start(rows, self.longest[1], self.outward.table[...].dtype)
+    def start(self, rows: int, slots: int) -> tuple:
+        """What the decoder's layers remember before the first symbol, at most so many steps."""
+        return self.decoder.deep.start(rows, slots, self.outward.table[...].dtype)
 
     def _given(self, ids: Array, mask, segments, count) -> tuple[Array, dict]:
         """What the decoder's blocks read, and what they need to know of it."""
@@ -128,10 +129,10 @@ def _decodable(apply, capacity: int) -> Decodable:
         sides = [side for side in ("encoder", "decoder") if "deep" in params.get(side, {})]
         return params | {side: params[side] | {"deep": unstacked(params[side]["deep"])} for side in sides}
 
-    def start(weights, inputs):
+    def start(slots, weights, inputs):
         encoded = apply(weights, inputs["source"], mask=inputs["source_mask"], method="encode")
         rows = len(inputs["source"])
-        layers = apply(weights, rows, method="start")
+        layers = apply(weights, rows, slots, method="start")
         return apply(weights, encoded, method="remember"), Writing(layers, jnp.zeros(rows, jnp.int32))
 
     def advance(weights, memory, state, last):
@@ -142,4 +143,7 @@ def _decodable(apply, capacity: int) -> Decodable:
         full = state.read >= capacity
         return Writing(layers, state.read + 1), jnp.where(full[:, None], ended, scores)
 
-    return Decodable(start, advance, prepare)
+    def within(steps):
+        return Decodable(functools.partial(start, min(capacity, steps)), advance, prepare)
+
+    return within(capacity)._replace(within=functools.cache(within))
