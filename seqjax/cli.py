@@ -128,6 +128,7 @@ def evaluate(arguments: list[str]) -> None:
     """Metrics of the best checkpoint."""
     from seqjax.tasks.contract import DataOption
     from seqjax.tasks.session import best_of, open_existing, task_named_in
+    from seqjax.training.progress import Reporter
 
     task = task_named_in(arguments)
     files = task.evaluated if task else DataOption
@@ -144,13 +145,12 @@ def evaluate(arguments: list[str]) -> None:
     run = open_existing(options.run)
     params, step = best_of(run)
     metrics = run.task.evaluate(run.config, run.folder, params, options.data)
+    given = " ".join([options.data.path] if isinstance(options.data.path, str) else options.data.path)
     if options.json:
-        print(json.dumps({"step": step, "split": "test"} | metrics))
+        print(json.dumps({"step": step} | ({"path": given} if given else {"split": "test"}) | metrics))
         return
-    from seqjax.training.progress import Reporter
-
     rows = [metrics] if len(metrics) <= 6 else [{"metric": name, "value": value} for name, value in metrics.items()]
-    Reporter(run.config.steps).table(f"{run.folder.path}, step {step:,}", rows)
+    Reporter(run.config.steps).table(f"{run.folder.path}, step {step:,}: {given or 'test split'}", rows)
 
 
 def generate(arguments: list[str]) -> None:

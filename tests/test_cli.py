@@ -175,7 +175,16 @@ def test_evaluate_repeats_the_last_row(name, request, text, tmp_path):
     whole = text.read_text()
     (tmp_path / "test.txt").write_text(whole[-round(len(whole) / 10) :])
     given = json.loads(seqjax("evaluate", folder, "--data.path", tmp_path / "test.txt", "--json").out)
-    assert {key: given[key] for key in row} == pytest.approx(row, rel=1e-6)
+    assert given.pop("path") == str(tmp_path / "test.txt")
+    assert given == pytest.approx(row, rel=1e-6)
+
+
+def test_words_that_a_model_does_not_know_are_named(ngram, run):
+    said = seqjax("score", ngram, stdin="The cat sat.\nThe mat mats tam.\n")
+    assert (said.code, said.err) == (0, "2 unknown to the model, each read as <unk>: 'mats', 'tam'\n")
+    said = seqjax("generate", ngram, "--prompt", "The tam", "--max-tokens", 2)
+    assert (said.code, said.err) == (0, "1 unknown to the model, each read as <unk>: 'tam'\n")
+    assert seqjax("score", run, stdin="The tam.\n").err == ""
 
 
 def test_evaluate_prints_a_table_for_people(run):

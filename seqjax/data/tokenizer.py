@@ -74,6 +74,20 @@ class Tokenizer:
             return [np.frombuffer(_utf8(text), np.uint8).astype(np.int32) + 1 for text in documents]
         return self._encode_in_library(documents)
 
+    def unknown_parts(self, text: str) -> list[str]:
+        """The words, or parts of words, that are read as ``<unk>``, in order.
+
+        Example:
+            >>> from seqjax.data import DataConfig, train_tokenizer
+            >>> train_tokenizer(DataConfig(tokenizer="word"), ["the cat sat"]).unknown_parts("the dog sat")
+            ['dog']
+        """
+        if self.unknown is None or self.unknown not in self.encode(text):
+            return []
+        found = self.library.encode(text, add_special_tokens=False)
+        spans = zip(found.ids, found.offsets, strict=True)
+        return [text[start:end] for symbol, (start, end) in spans if symbol == self.unknown]
+
     def decode(self, ids) -> str:
         """Text of ids (T,): exactly what was encoded for char, byte and bpe; words are joined by spaces.
 

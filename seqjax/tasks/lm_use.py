@@ -14,6 +14,7 @@ from seqjax.decoding import bucket, generate, pad_prompts, stream
 from seqjax.models import NextSymbol
 from seqjax.ops.dropout import row_keys
 from seqjax.ops.sampling import Sampling
+from seqjax.tasks.unknown_words import tell_unknown
 
 DOCUMENT = 0  # the id of a document's boundary
 ROWS = 32  # lines scored in one call
@@ -72,6 +73,7 @@ def sample(lm: LanguageModel, prompt: str, tokens: int, key, sampling: Sampling 
 def write(lm: LanguageModel, prompt: str, tokens: int, seed: int, sampling: Sampling) -> Iterator[str]:
     """The same text as :func:`sample` in pieces, as soon as they are known; without the prompt."""
     start = _prompt(lm, prompt, jax.random.key(seed))
+    tell_unknown(lm.tokenizer, [prompt])
     blocks = stream(
         lm.model.decodable, lm.params, start.inputs, start.last, start.keys,
         max_tokens=tokens, sampling=sampling, end=DOCUMENT,
@@ -85,6 +87,7 @@ def score_lines(lm: LanguageModel, lines: list[str]) -> Iterator[LineScore]:
     """The log-probability of each line as a document of its own, its end included, in order."""
     log_probabilities = _scorer(lm.model)
     encoded = [_document(lm.tokenizer, line, number) for number, line in enumerate(lines, 1)]
+    tell_unknown(lm.tokenizer, lines)
     for first in range(0, len(encoded), ROWS):
         rows = encoded[first : first + ROWS]
         time = bucket(max(len(row) for row in rows) - 1)

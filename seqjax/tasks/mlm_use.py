@@ -13,6 +13,7 @@ from seqjax.data import Tokenizer
 from seqjax.data.sentence_pairs import enclose
 from seqjax.data.sentences import Special, encode_words, plain
 from seqjax.models.bert import BertConfig, MaskedModel, at
+from seqjax.tasks.unknown_words import tell_unknown
 
 MASK = "[MASK]"
 ROWS = 16  # lines read in one call
@@ -63,6 +64,7 @@ class Filling(NamedTuple):
 def fill(filler: Filler, lines: list[str], options: Fill) -> Iterator[str]:
     """What ``seqjax predict`` prints, in order."""
     prompts = [read_prompt(filler, line, number) for number, line in enumerate(lines, 1)]
+    tell_unknown(filler.tokenizer, [plain(part, filler.lower) for line in lines for part in line.split(MASK)])
     for number, (line, found) in enumerate(zip(lines, fillings(filler, prompts, options.n_best), strict=True), 1):
         for one in found:
             text = put(filler.tokenizer, line, one.symbols)
