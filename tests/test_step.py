@@ -17,7 +17,8 @@ from jax.sharding import PartitionSpec as P
 from seqjax.checks import InputError
 from seqjax.models import LanguageModelConfig, whole_past
 from seqjax.tasks.lm import objective
-from seqjax.training.devices import check_replicas, check_rows, fetch, local_rows, place
+from seqjax.training.devices import check_replicas, check_rows, fetch, fitting, local_rows, place
+from seqjax.training.evaluation import Evaluator
 from seqjax.training.optimizers import OptimizerConfig, make_optimizer
 from seqjax.training.state import AXIS, STATE, TrainState, create_state
 from seqjax.training.step import make_eval_step, make_train_step, parallel, parallel_eval
@@ -256,6 +257,16 @@ def test_rows_that_do_not_split_are_refused_with_a_number_that_does(rows, accumu
 def test_rows_that_do_not_split_never_reach_the_devices():
     with pytest.raises(InputError, match="multiple of 4, one share a device, but they are 6"):
         local_rows(toy.batch(0, 6))
+
+
+def test_rows_that_do_not_split_are_evaluated_on_fewer_devices():
+    evaluate, params = Evaluator(toy.OBJECTIVE, toy.carry), toy.init(jax.random.key(0))
+    batches = [toy.batch(number, 6) for number in range(2)]
+    padded = [{name: np.concatenate([leaf, leaf[:2] * 0]) for name, leaf in batch.items()} for batch in batches]
+    found, wanted = evaluate(params, batches), evaluate(params, padded)
+    assert len(fitting(6)) == 3
+    for name, sums in wanted.items():
+        assert found[name] == pytest.approx(sums, rel=1e-6)
 
 
 def test_a_replica_that_differs_is_noticed():

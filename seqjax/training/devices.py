@@ -74,6 +74,19 @@ def check_rows(rows: int, accumulate: int = 1) -> None:
         )
 
 
+def fitting(rows: int) -> list[jax.Device]:
+    """As many of this process's devices as share the rows evenly; with several processes, all of them.
+
+    Example:
+        >>> len(fitting(1))
+        1
+    """
+    devices = jax.local_devices()
+    if jax.process_count() > 1:
+        return devices
+    return devices[: max(count for count in range(1, len(devices) + 1) if rows % count == 0)]
+
+
 def place(state: TrainState, devices: Devices | None = None) -> TrainState:
     """Put a host state onto this process's devices: all of it on each, the carry split by rows.
 

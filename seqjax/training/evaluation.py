@@ -1,11 +1,12 @@
 """Sums over a whole split: every batch once, the carry handed from batch to batch."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import jax
 
-from seqjax.training.devices import local_rows
+from seqjax.training.devices import fitting, local_rows
 from seqjax.training.step import Objective, make_eval_step, parallel_eval
 
 Totals = dict[str, tuple[float, float]]  # {name: (sum, count)}
@@ -14,6 +15,8 @@ Totals = dict[str, tuple[float, float]]  # {name: (sum, count)}
 class Evaluator:
     """Evaluates parameters over batches, compiled once for each shape.
 
+    Batches go to as many devices as share their rows evenly: what is evaluated need not be what was trained on.
+
     Args:
         objective: terms and counts of the task.
         carry: ``rows -> carry``: the state before the first batch, leaves (rows, ·).
@@ -21,17 +24,21 @@ class Evaluator:
     """
 
     def __init__(self, objective: Objective, carry: Callable[[int], Any], compute_dtype=None):
-        self._step = parallel_eval(make_eval_step(objective, compute_dtype=compute_dtype))
+        step = make_eval_step(objective, compute_dtype=compute_dtype)
+        self._steps = functools.cache(lambda some: parallel_eval(step, devices=some))  # None: all devices
         self._carry = carry
 
     def __call__(self, params, batches: Any) -> Totals:
         """Sum and count of every term and metric over ``batches``, a sequence of them, as floats of the host."""
         totals: Totals = {}
-        carry, pending = None, None
+        carry, pending, some = None, None, None
         for batch in batches:
             if carry is None:
-                carry = local_rows(self._carry(len(next(iter(batch.values())))))
-            carry, sums = self._step(params, carry, local_rows(batch))
+                rows = len(next(iter(batch.values())))
+                devices = fitting(rows)
+                some = tuple(devices) if len(devices) < jax.local_device_count() else None
+                carry = local_rows(self._carry(rows), some)
+            carry, sums = self._steps(some)(params, carry, local_rows(batch, some))
             add(totals, pending)  # the batch before: it is done by now
             pending = sums
         add(totals, pending)

@@ -99,9 +99,9 @@ def parallel(train_step, axis_name: str = AXIS, devices: Sequence[jax.Device] | 
     )  # fmt: skip
 
 
-def parallel_eval(eval_step, axis_name: str = AXIS):
-    """Map an evaluation step over the devices: parameters whole, carry and batch split."""
-    return jax.pmap(eval_step, axis_name=axis_name, in_axes=(None, 0, 0), out_axes=(0, None))
+def parallel_eval(eval_step, axis_name: str = AXIS, devices: Sequence[jax.Device] | None = None):
+    """Map an evaluation step over the devices, all or some: parameters whole, carry and batch split."""
+    return jax.pmap(eval_step, axis_name=axis_name, devices=devices, in_axes=(None, 0, 0), out_axes=(0, None))
 
 
 def global_row_keys(key: Array, step: Array, batch, axis_name: str) -> Array:
