@@ -13,6 +13,7 @@ from seqjax.data.conll import read_tagged
 from seqjax.data.tag_config import TagsConfig
 from seqjax.tasks.command import read_command
 from seqjax.tasks.tag import build, use
+from seqjax.tasks.tag_front import word_lists
 from seqjax.tasks.tag_use import PredictTags, predict
 from seqjax.training.folder import RunFolder
 from seqjax.training.journal import read
@@ -129,6 +130,14 @@ def test_files_that_are_wrong_are_refused_and_leave_no_run(kind, tmp_path):
     (tmp_path / "wrong.conll").write_text(text)
     assert_refused(training(*command(tmp_path / "run", tmp_path / "wrong.conll", "bilstm", *flags)), *words)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_rare_word_that_has_a_vector_is_known(tmp_path):
+    (tmp_path / "vectors.txt").write_text("2 3\nbeja 1 2 3\nelsewhere 4 5 6\n")
+    words = ["tag", "--data.path", "x", "--embeddings.path", tmp_path / "vectors.txt", "--data.min-count", 2]
+    command = read_command([str(word) for word in words])
+    known, _ = word_lists(command.config, RunFolder(tmp_path), [["Ana", "saw", "Ana"], ["Beja", "once"]])
+    assert known.words == ("<unk>", "ana", "beja")
 
 
 def test_a_tag_that_only_the_test_file_has_is_refused(tmp_path, file):

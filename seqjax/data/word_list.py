@@ -6,7 +6,7 @@ T words of a sentence, C characters of a word, V words known.
 import collections
 import functools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +73,12 @@ class WordList:
 
 
 def count_words(
-    sentences: Iterable[Sequence[str]], *, vocabulary: int = 30_000, min_count: int = 1, lower: bool = False
+    sentences: Iterable[Sequence[str]],
+    *,
+    vocabulary: int = 30_000,
+    min_count: int = 1,
+    lower: bool = False,
+    wanted: Collection[str] = (),
 ) -> WordList:
     """The words of the training split, the most frequent first; of equals, the one that came first.
 
@@ -82,6 +87,7 @@ def count_words(
         vocabulary: most ids, ``<unk>`` included.
         min_count: rarer words are ``<unk>``.
         lower: put them into lower case.
+        wanted: words that are kept however rare they are.
 
     Raises:
         InputError: no word is left.
@@ -90,11 +96,14 @@ def count_words(
         >>> words = count_words([["a", "rose", "is", "a", "rose"]], min_count=2)
         >>> words.words, words.counts.tolist()
         (('<unk>', 'a', 'rose'), [1, 2, 2])
+        >>> count_words([["a", "rose", "is", "a", "rose"]], min_count=2, wanted={"is"}).size
+        4
     """
     counts: collections.Counter[str] = collections.Counter()
     for sentence in sentences:
         counts.update([word.lower() for word in sentence] if lower else sentence)
-    kept = [(word, count) for word, count in counts.most_common(max(vocabulary - 1, 0)) if count >= min_count]
+    common = counts.most_common(max(vocabulary - 1, 0))
+    kept = [(word, count) for word, count in common if count >= min_count or word in wanted]
     if not kept:
         raise InputError(
             f"words: of {len(counts)} different words none stands {min_count} times. "

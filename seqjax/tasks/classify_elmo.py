@@ -64,8 +64,10 @@ def elmo_front(config: ElmoClassifyConfig, folder: RunFolder, texts: Sequence[st
 
     def prepare(first: bool) -> WordList:
         if first and texts is not None and not folder.words.exists():
-            sizes = {"vocabulary": data.vocabulary, "min_count": data.min_count}
-            count_words(map(cut, texts), lower=data.lower, **sizes).save(folder.words)
+            words = count_words(
+                map(cut, texts), vocabulary=data.vocabulary, min_count=data.min_count, lower=data.lower
+            )  # fmt: skip
+            words.save(folder.words)
         return WordList.load(folder.words)
 
     words = writer_first(prepare)

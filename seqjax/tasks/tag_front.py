@@ -5,6 +5,7 @@ with an encoder of its own adds one function to ``FRONTS``, by the type of its c
 """
 
 import dataclasses
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -76,14 +77,22 @@ def word_front(config, folder: RunFolder, sentences: Sequence[Sentence] | None) 
 
 
 def word_lists(config, folder: RunFolder, sentences: Sequence[Sentence] | None) -> tuple[WordList, WordList]:
-    """The run's lists of words and of characters; counted in the training split if they are not there yet."""
-    data = config.data
+    """The run's lists of words and of characters; counted in the training split if they are not there yet.
+
+    Where vectors of words are given, a word that has one is known, however rare it is.
+    """
+    data, known = config.data, frozenset[str]()
+    if config.embeddings.path and sentences is not None:
+        every = count_words(sentences, vocabulary=sys.maxsize, lower=data.lower).words
+        if vectors := known_vectors(config.embeddings, every, folder):
+            known = frozenset(word for word, has in zip(every, vectors.known, strict=True) if has)
 
     def prepare(first: bool) -> tuple[WordList, WordList]:
         if first and sentences is not None and not folder.words.exists():
-            sizes = {"vocabulary": data.vocabulary, "min_count": 1}
+            sizes: dict[str, Any] = {"vocabulary": data.vocabulary, "min_count": 1}
             count_words(("".join(sentence) for sentence in sentences), **sizes).save(folder.characters)
-            count_words(sentences, **sizes | {"min_count": data.min_count}, lower=data.lower).save(folder.words)
+            sizes |= {"min_count": data.min_count, "lower": data.lower, "wanted": known}
+            count_words(sentences, **sizes).save(folder.words)
         return WordList.load(folder.words), WordList.load(folder.characters)
 
     return writer_first(prepare)
