@@ -62,9 +62,11 @@ class ReadingRow(NamedTuple):
     causal: bool = False
 
 
-def classify(name: str, config: Any, pooling: str, **output) -> ReadingRow:
+def classify(name: str, config: Any, pooling: str, ngrams: int = 1, **output) -> ReadingRow:
     """One row: a classifier of symbols, with dropout everywhere."""
-    shape = models.SymbolsConfig(embedding=4, embedding_dropout=0.3, symbol_dropout=0.3)
+    shape = models.SymbolsConfig(
+        embedding=4, embedding_dropout=0.3, symbol_dropout=0.3, ngrams=ngrams, ngram_rows=50
+    )  # fmt: skip
     head = models.PoolingConfig(pooling=pooling, attention=3, window=3, dropout=0.3, **output)
     config = dataclasses.replace(config, symbols=shape, output=head)
 
@@ -287,7 +289,7 @@ READING_MODELS = [
     classify(
         "lstm", models.RecurrentClassifierConfig(reader=dataclasses.replace(LSTM, bidirectional=False)), "attention"
     ),
-    classify("bag", models.BagClassifierConfig(), "first+sum", hidden=4),
+    classify("bag", models.BagClassifierConfig(), "first+sum", ngrams=3, hidden=4),
     classify("tcn", models.ConvolutionClassifierConfig(reader=ConvolutionReaderConfig(features=3, layers=2)), "max"),
     classify(
         "transformer",

@@ -2,8 +2,9 @@
 
 B rows, T steps, E features of a symbol, M features that the encoder gives, A features of attention, K classes.
 Sources: Schuster & Paliwal (1997) and Graves & Schmidhuber (2005) for two directions; Joulin et al. (2017), Bag of
-Tricks for Efficient Text Classification, for no recurrence; Yang et al. (2016) for pooling by attention; Howard & Ruder
-(2018), Universal Language Model Fine-tuning for Text Classification, for several poolings side by side.
+Tricks for Efficient Text Classification, for no recurrence and for n-grams; Yang et al. (2016) for pooling by
+attention; Howard & Ruder (2018), Universal Language Model Fine-tuning for Text Classification, for several poolings
+side by side.
 """
 
 import dataclasses
@@ -22,6 +23,7 @@ from seqjax.models.reading import AttentionReaderConfig, BagReaderConfig, Recurr
 from seqjax.models.tcn import ConvolutionReaderConfig
 from seqjax.ops import pooling
 from seqjax.ops.dropout import dropout, fold
+from seqjax.ops.ngrams import hashed_ngrams
 
 POOLINGS = (*pooling.POOLINGS, "first")
 FEW = 1000  # symbols: of these, each is seen so often that it may start far from the others
@@ -66,11 +68,14 @@ class SymbolsConfig:
     scale: float = 0.0  # standard deviation of the first vectors; 0: 1 where there are few symbols, 0.1 beyond 1,000
     embedding_dropout: float = 0.0  # probability of zeroing a feature of a symbol's vector
     symbol_dropout: float = 0.0  # probability of reading a symbol as an unknown one while training
+    ngrams: int = 1  # 2 to so many symbols side by side have a vector too, added at the middle one; 1: none have
+    ngram_rows: int = 20_000  # vectors of n-grams, which share them by chance where there are more of them
 
     def __post_init__(self):
         where = type(self).__name__
-        if self.embedding < 1:
-            raise InputError(f"{where}: `embedding` should be at least 1, but it is {self.embedding}.")
+        for name in ("embedding", "ngrams", "ngram_rows"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{where}: `{name}` should be at least 1, but it is {getattr(self, name)}.")
         if not 0 <= self.scale < 100:
             raise InputError(f"{where}: `scale` should be at least 0, but it is {self.scale}. Try 0.1.")
         _check_probabilities(where, embedding_dropout=self.embedding_dropout, symbol_dropout=self.symbol_dropout)
@@ -141,6 +146,8 @@ class SymbolReader(nnx.Module):
         scale = config.symbols.scale or (1.0 if vocabulary <= FEW else 0.1)
         table = Embedding(vocabulary, width, scale=scale * (width**-0.5 if wide(config) else 1.0), rngs=rngs)
         self.embedding: Any = Frozen(table) if frozen else table
+        rows = config.symbols.ngram_rows if config.symbols.ngrams > 1 else 0
+        self.ngrams = Embedding(rows, width, scale=0.0, rngs=rngs) if rows else None
         self.reader = make_reader(config.reader, width, longest=longest, rngs=rngs)
         self.out_features, self.backward = self.reader.out_features, self.reader.backward
 
@@ -151,7 +158,10 @@ class SymbolReader(nnx.Module):
         if keys is not None and self.config.symbol_dropout:
             kept = dropout(jnp.ones(ids.shape), self.config.symbol_dropout, fold(keys, 0)) > 0
             ids = jnp.where(kept, ids, self.unknown)
-        xs = dropout(self.embedding(ids), self.config.embedding_dropout, fold(keys, 1))
+        xs = self.embedding(ids)
+        if self.ngrams is not None:
+            xs += self.ngrams(hashed_ngrams(ids, mask, self.config.ngrams, self.config.ngram_rows)).sum(axis=-2)
+        xs = dropout(xs, self.config.embedding_dropout, fold(keys, 1))
         return self.reader(xs, mask=mask, keys=fold(keys, 2))
 
 
