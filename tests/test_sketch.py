@@ -1,5 +1,6 @@
 """The task ``sketch`` from the command line: train, draw, evaluate other files, and what is refused."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from seqjax.data.stroke_files import read_svg
 from seqjax.data.stroke_pictures import braille, paint
 from seqjax.data.strokes import to_lines
 from seqjax.tasks.command import read_command
+from seqjax.tasks.session import open_existing
 from seqjax.tasks.sketch import build, use
 from seqjax.tasks.sketch_baseline import LEAST, GaussianMixture, fit_baseline, fit_mixture
 from seqjax.tasks.sketch_generate import GenerateSketches, generate
+from seqjax.tasks.sketch_kept import kept_of
 from seqjax.training.folder import RunFolder
 from seqjax.training.journal import read
 
@@ -57,6 +60,16 @@ def command(out, files, preset: str, *words) -> list:
     return ["sketch", preset, "--out", out, "--data.path", files, *TINY, "--steps", 2, "--evaluate-every", 2, *words]
 
 
+@contextlib.contextmanager
+def away(folder: Path):
+    """While this holds, the data is gone."""
+    hidden = folder.rename(folder.with_name("hidden"))
+    try:
+        yield
+    finally:
+        hidden.rename(folder)
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, files) -> Path:
     """A finished run."""
@@ -78,8 +91,9 @@ def test_it_learns_to_draw_again_what_it_sees(run):
     assert "⣀" in (run / "samples.txt").read_text() or "⠉" in (run / "samples.txt").read_text()
 
 
-def test_generate_writes_svg_and_png_of_every_kind(run, tmp_path):
-    said = seqjax("generate", run, "--out", tmp_path / "made", "--count", 2, "--temperature", 0.2)
+def test_generate_writes_svg_and_png_of_every_kind_without_the_data(run, files, tmp_path):
+    with away(files):
+        said = seqjax("generate", run, "--out", tmp_path / "made", "--count", 2, "--temperature", 0.2)
     assert said.code == 0, said.err
     kinds = ("samples", "reconstructions", "interpolations", "completions")
     assert sorted(path.name for path in (tmp_path / "made").iterdir()) == sorted(
@@ -95,13 +109,27 @@ def test_generate_writes_svg_and_png_of_every_kind(run, tmp_path):
     assert_refused(seqjax("generate", run, "--out", tmp_path, "--temperature", 0), "--temperature")
 
 
-def test_evaluate_repeats_the_last_row_and_reads_other_files(run, files, tmp_path):
+def test_evaluate_repeats_the_last_row_without_the_data_and_reads_other_files(run, files, tmp_path):
     last = read(run / "metrics.jsonl")[-1]
-    said = json.loads(seqjax("evaluate", run, "--json").out)
+    with away(files):
+        own = json.loads(seqjax("evaluate", run, "--json").out)
     for name in ("loss", "kl", "named", "baseline"):
-        assert said[name] == pytest.approx(last[name], rel=1e-4)
+        assert own[name] == pytest.approx(last[name], rel=1e-4)
     said = seqjax("evaluate", run, "--data.path", tmp_path / "none.npz")
     assert_refused(said, "none.npz", "no such file")
+    kept = (run / "drawings.npz").read_bytes()
+    (run / "drawings.npz").write_bytes(kept[:-200])
+    assert_refused(seqjax("evaluate", run), "drawings.npz", "not readable", "Delete it")
+    (run / "drawings.npz").write_bytes(kept)
+
+
+def test_what_a_run_keeps_of_its_drawings_is_what_it_would_read_again(run, tmp_path):
+    _, config, folder = open_existing(str(run))
+    kept, again = (kept_of(where, config, None, 1.0) for where in (folder, RunFolder(tmp_path)))
+    for a, b in ((kept.test, again.test), (kept.named, again.named)):
+        assert [one.name for one in a] == [one.name for one in b]
+        assert all(np.array_equal(one.strokes, other.strokes) for one, other in zip(a, b, strict=True))
+    np.testing.assert_allclose(kept.rival.pen, again.rival.pen)
 
 
 @pytest.mark.parametrize("preset", ["decoder-only", "sketchformer", "sketchformer-grid"])

@@ -5,6 +5,7 @@ training offsets, and ``label`` (B,).
 """
 
 import dataclasses
+import functools
 import json
 from typing import Any
 
@@ -33,6 +34,7 @@ from seqjax.models.sketchformer import SketchformerConfig, sketchformer
 from seqjax.ops.dropout import fold, row_keys
 from seqjax.tasks.contract import Built, DataOption, Task
 from seqjax.tasks.sketch_generate import GenerateSketches, generate
+from seqjax.tasks.sketch_kept import kept_of
 from seqjax.tasks.sketch_use import SketchUse, examine, show
 from seqjax.training.configuration import ShowingConfig, read_json
 from seqjax.training.devices import writer_first
@@ -207,7 +209,10 @@ def make_use(config, folder: RunFolder, splits: StrokeSplits | None) -> SketchUs
     """A model without parameters yet, and what it knows of its data."""
     units = units_of(folder, splits)
     model = sketch_model(config, len(units["names"]), units["reach"])
-    return SketchUse(model, units["names"], units["spread"], config.data, None)
+    kept = functools.cache(lambda: kept_of(folder, config, splits, units["spread"]))
+    if splits is not None:
+        kept()
+    return SketchUse(model, units["names"], units["spread"], config.data.longest, kept, None)
 
 
 def build(config, folder: RunFolder) -> Built:
@@ -235,7 +240,7 @@ def build(config, folder: RunFolder) -> Built:
         report=report,
         sample=show(use, parts["valid"], config.shown) if config.shown else None,
         counted=POINTS,
-        examine=examine(use, parts, config, folder),
+        examine=examine(use, parts, folder),
     )
     return Built(job, summary(config, splits, found, use))
 
@@ -264,21 +269,19 @@ def use(config, folder: RunFolder, read_params) -> SketchUse:
 def evaluate(config, folder: RunFolder, params, data: DataOption) -> dict[str, float]:
     """Metrics of ``params`` on the drawings that ``data`` names, or on the run's own test split."""
     run = use(config, folder, lambda shapes: params)
-    splits = read_stroke_splits(config.data)
+    drawings = run.kept().test
     if data.path:
         found = read_drawing_files(data.path, config.data)
         archives = any(file.suffix == ".npz" for file in find_drawings(data.path))
         drawn = found["test"] if archives else [one for part in found.values() for one in part]
         drawings = [one for one in drawn if 0 < len(one.strokes) <= config.data.longest]
-        splits = splits._replace(test=drawings)
         if not drawings:
             raise InputError(f"{data.path[0]}: there is no drawing of at most {config.data.longest} points in it.")
-    examples = stroke_examples(splits.test, run.spread, run.names)
+    examples = stroke_examples(drawings, run.spread, run.names)
     batches = example_batches(examples, rows=config.batch_size, train=False, buckets=config.data.buckets)
     carry = lambda rows: jnp.zeros((rows,), jnp.int32)  # noqa: E731
     totals = Evaluator(objective(run.model, config), carry, config.compute_dtype)(params, batches)
-    parts = {"train": splits.train, "test": splits.test}
-    return report(totals, "test") | examine(run, parts, config, None)(params, "test")
+    return report(totals, "test") | examine(run, {"test": drawings}, None)(params, "test")
 
 
 SKETCH = Task(

@@ -9,7 +9,6 @@ import jax
 import numpy as np
 
 from seqjax.checks import InputError
-from seqjax.data.stroke_splits import read_stroke_splits
 from seqjax.data.strokes import to_lines
 from seqjax.plots.strokes import sketches, sketches_svg
 from seqjax.tasks.sketch_use import SketchUse
@@ -91,7 +90,7 @@ def write(sheet: Sheet, name: str, folder: Path) -> str:
 
 def chosen(use: SketchUse, options: GenerateSketches, count: int) -> list[np.ndarray]:
     """Drawings of the run's test split, in units of the spread."""
-    drawings = read_stroke_splits(use.data).test
+    drawings = use.kept().test
     order = np.random.default_rng(options.seed).permutation(len(drawings))
     return use.units([drawings[number] for number in np.resize(order, count)])
 

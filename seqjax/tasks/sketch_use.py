@@ -9,14 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqjax.checks import InputError
-from seqjax.data.stroke_config import StrokesConfig
 from seqjax.data.stroke_pictures import braille, side_by_side
 from seqjax.data.stroke_splits import stroke_examples
 from seqjax.data.strokes import Drawing, to_lines
 from seqjax.decoding import make_values
 from seqjax.models.sketch import SketchModel
 from seqjax.ops.dropout import row_keys
-from seqjax.tasks.sketch_baseline import fit_baseline
+from seqjax.tasks.sketch_kept import Kept
 from seqjax.tasks.sketch_namer import Namer
 from seqjax.training.folder import RunFolder
 
@@ -32,7 +31,8 @@ class SketchUse(NamedTuple):
     model: SketchModel
     names: Sequence[str]  # of the classes
     spread: float  # what offsets are divided by
-    data: StrokesConfig
+    longest: int  # most points of a drawing
+    kept: Callable[[], Kept]  # what the run keeps of its data
     params: Any
 
     def units(self, drawings: Sequence[Drawing]) -> list[np.ndarray]:
@@ -62,7 +62,7 @@ class SketchUse(NamedTuple):
         latent = np.pad(np.asarray(latent, np.float32), ((0, rows - count), (0, 0)))
         made = make_values(
             self.model.decodable, self.params, {"latent": jnp.asarray(latent)}, jnp.zeros((rows, 3)),
-            row_keys(key, jnp.arange(rows)), choose=self.model.head.choose, max_steps=self.data.longest,
+            row_keys(key, jnp.arange(rows)), choose=self.model.head.choose, max_steps=self.longest,
             options=jnp.float32(temperature), prefix=None if beginnings is None else self._laid(beginnings),
         )  # fmt: skip
         values, lengths = np.asarray(made.values), np.asarray(made.lengths)
@@ -75,7 +75,7 @@ class SketchUse(NamedTuple):
 
     def _laid(self, drawings: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Drawings in rows of one length: ``strokes`` (R, T, 3) and ``mask`` (R, T)."""
-        shape = rows_for(len(drawings)), self.data.longest
+        shape = rows_for(len(drawings)), self.longest
         strokes, mask = np.zeros((*shape, 3), np.float32), np.zeros(shape, bool)
         for row, one in enumerate(drawings):
             strokes[row, : len(one)], mask[row, : len(one)] = one, True
@@ -116,7 +116,7 @@ def show(use: SketchUse, drawings: Sequence[Drawing], count: int) -> Callable[[A
     return draw
 
 
-def examine(use: SketchUse, parts: Mapping[str, Sequence[Drawing]], config, folder: RunFolder | None):
+def examine(use: SketchUse, parts: Mapping[str, Sequence[Drawing]], folder: RunFolder | None):
     """``(params, split) -> metrics``: ``named``, and of the test split ``baseline``.
 
     ``named`` is the share of reconstructions that a classifier of real drawings names rightly, ``named_real`` that of
@@ -129,7 +129,7 @@ def examine(use: SketchUse, parts: Mapping[str, Sequence[Drawing]], config, fold
         known = [one for one in parts[split] if one.name in use.names]
         if use.model.encode is not None and len(use.names) > 1 and known:
             if not learned:
-                learned.append(learn_names(use, parts["train"]))
+                learned.append(learn_names(use, use.kept().named))
             chosen = spaced(known, MOST)
             real = use.units(chosen)
             made = own.reconstruct(real)
@@ -137,8 +137,8 @@ def examine(use: SketchUse, parts: Mapping[str, Sequence[Drawing]], config, fold
                 float(np.mean([a == b.name for a, b in zip(learned[0].name(strokes), chosen, strict=True)]))
                 for strokes in (made, real)
             )
-        if split == "test" and config.rival:
-            row["baseline"] = fit_baseline(use.units(parts["train"]), config.rival).nats(use.units(parts["test"]))
+        if split == "test" and (rival := use.kept().rival) is not None:
+            row["baseline"] = rival.nats(use.units(parts["test"]))
         if split == "test" and folder is not None and use.model.encode is not None:
             print(draw_reconstructions(own, parts["test"], folder))
         return row
@@ -147,9 +147,8 @@ def examine(use: SketchUse, parts: Mapping[str, Sequence[Drawing]], config, fold
 
 
 def learn_names(use: SketchUse, drawings: Sequence[Drawing]) -> Namer:
-    """A classifier of the training split's own drawings."""
-    named = [one for one in drawings if one.name]
-    return Namer(use.units(named), [one.name for one in named])
+    """A classifier of real drawings, which have classes."""
+    return Namer(use.units(drawings), [one.name for one in drawings])
 
 
 def draw_reconstructions(use: SketchUse, drawings: Sequence[Drawing], folder: RunFolder) -> str:

@@ -18,8 +18,8 @@ class RunFolder(NamedTuple):
 
     Where the data is cut into words already, ``words.json`` and ``characters.json`` stand for the tokenizer; where
     something is to be named, ``labels.json`` holds the names; where numbers are read, ``scaling.json`` says how
-    they are scaled; ``pretrained/`` says what a run started from, and ``vectors.bin`` holds the word vectors that it
-    started from.
+    they are scaled; ``drawings.npz`` keeps the drawings that are needed after training; ``pretrained/`` says what a
+    run started from, and ``vectors.bin`` holds the word vectors that it started from.
     """
 
     path: Path
@@ -65,6 +65,10 @@ class RunFolder(NamedTuple):
         return self.path / "scaling.json"
 
     @property
+    def drawings(self) -> Path:
+        return self.path / "drawings.npz"
+
+    @property
     def pretrained(self) -> Path:
         return self.path / "pretrained"
 
@@ -79,6 +83,7 @@ class RunFolder(NamedTuple):
             self.labels,
             self.vectors,
             self.scaling,
+            self.drawings,
         )
 
 
