@@ -59,8 +59,8 @@ def prepare_process() -> None:
 def keep_memory() -> None:
     """Have glibc keep large blocks for the next step, where it would give each back to the system and ask again.
 
-    A training step on CPU asks for the same blocks again and again; without this, a seventh to a quarter of its time
-    is the kernel clearing pages (benchmarks/RESULTS.md). Other systems' allocators are left as they are.
+    Without this, a seventh to a quarter of a training step on CPU is the kernel clearing pages
+    (benchmarks/RESULTS.md). Other systems' allocators are left as they are.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -80,8 +80,11 @@ def command(arguments: list[str]) -> int:
 
         print(__version__)
         return 0
+    from seqjax.tasks.session import advising
+
     verb, *rest = arguments
-    return VERBS[verb](rest) or 0 if verb in VERBS else of_one_task(verb, rest)
+    with advising(verb, rest):
+        return VERBS[verb](rest) or 0 if verb in VERBS else of_one_task(verb, rest)
 
 
 def of_one_task(verb: str, arguments: list[str]) -> int:
@@ -130,8 +133,7 @@ def evaluate(arguments: list[str]) -> None:
     from seqjax.tasks.session import best_of, open_existing, task_named_in
     from seqjax.training.progress import Reporter
 
-    task = task_named_in(arguments)
-    files = task.evaluated if task else DataOption
+    files = task.evaluated if (task := task_named_in(arguments)) else DataOption
 
     @dataclasses.dataclass(frozen=True)
     class Evaluate:
@@ -157,8 +159,7 @@ def generate(arguments: list[str]) -> None:
     """Write text, streaming to the terminal; for other tasks, what they make."""
     from seqjax.tasks.session import open_existing, task_named_in, trained, verb_of
 
-    task = task_named_in(arguments)
-    if task and task.generated:
+    if (task := task_named_in(arguments)) and task.generated:
         make(arguments, task.generated)
         return
 
@@ -184,8 +185,7 @@ def generate(arguments: list[str]) -> None:
         raise InputError(f"generate: --max-tokens should be at least 1, but it is {options.max_tokens}.")
     if not 0 <= options.seed < 2**31:
         raise InputError(f"generate: --seed should lie in [0, 2^31), but it is {options.seed}.")
-    names = [field.name for field in dataclasses.fields(Sampling)]
-    sampling = Sampling(**{name: getattr(options, name) for name in names})
+    sampling = Sampling(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Sampling)})
     run = open_existing(options.run)
     write = verb_of(run, "generate")
     pieces = write(trained(run), options.prompt, options.max_tokens, options.seed, sampling)

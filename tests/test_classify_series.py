@@ -96,6 +96,16 @@ def test_evaluate_needs_the_folder_alone_and_measures_other_tables(run, tmp_path
     assert json.loads(seqjax("evaluate", folder, "--json", "--data.path", tmp_path / "other.csv").out)["auroc"] > 0.6
     (tmp_path / "strange.csv").write_text(table(8).replace(",ill,", ",il,"))
     assert_refused(seqjax("evaluate", folder, "--data.path", tmp_path / "strange.csv"), "'il'", "Did you mean `ill`")
+    lines = (tmp_path / "other.csv").read_text().splitlines()
+    late = lines[1].replace("p0,", "late,", 1)
+    (tmp_path / "short.csv").write_text("\n".join([lines[0], *reversed(lines[1:]), late]) + "\n")
+    words = ["evaluate", folder, "--json", "--data.path", tmp_path / "short.csv"]
+    assert_refused(seqjax(*words), "--data.sort")
+    assert_refused(seqjax(*words, "--data.sort"), "'late' has one visit", "--data.skip-short")
+    assert_refused(seqjax(*words, "--data.skip-broken"), "--data.skip-broken is nothing for the data of this run")
+    assert json.loads(seqjax(*words, "--data.sort", "--data.skip-short").out)["skipped"] == 1
+    said = seqjax("predict", folder, stdin="person,day,dose,sex\np1,0,1,f\n")
+    assert_refused(said, "--data.skip-short is a flag of training; predict reads as the run was trained to")
 
 
 def test_a_refused_table_leaves_no_folder(file, tmp_path):

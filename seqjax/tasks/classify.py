@@ -16,8 +16,8 @@ from seqjax.models.pure import count_parameters
 from seqjax.tasks.classify_config import PRESETS, ClassConfig
 from seqjax.tasks.classify_front import Front
 from seqjax.tasks.classify_source import contents_of, front_of, labels_in, source_of
-from seqjax.tasks.classify_use import ClassUse, PredictClass, examine, predict, show
-from seqjax.tasks.contract import Built, DataOption, Task
+from seqjax.tasks.classify_use import ClassesOption, ClassUse, PredictClass, examine, predict, show
+from seqjax.tasks.contract import Built, Task
 from seqjax.training.devices import writer_first
 from seqjax.training.evaluation import Evaluator, Totals
 from seqjax.training.folder import RunFolder
@@ -155,17 +155,22 @@ def use(config, folder: RunFolder, read_params) -> ClassUse:
     return ClassUse(model, front, labels, config.data, read_params(jax.eval_shape(model.init, jax.random.key(0))))
 
 
-def evaluate(config, folder: RunFolder, params, data: DataOption) -> dict[str, float]:
-    """Metrics of ``params`` on what ``data`` names, or on the run's own test split."""
+def evaluate(config, folder: RunFolder, params, data: ClassesOption) -> dict[str, float]:
+    """Metrics of ``params`` on what ``data`` names, or on the run's own test split.
+
+    ``skipped``, where something of other files was left out, is how many lines or ids.
+    """
     run = use(config, folder, lambda shapes: params)
+    how, skipped = data.applied(config.data), 0
     if data.path:
-        examples = run.source.read_files(data.path, config.data, run.labels.names)
+        examples, skipped = run.source.read_files(data.path, how, run.labels.names)
     else:
-        examples = run.source.read(config.data).test
+        examples = run.source.read(how).test
     found = arrays(run.front, examples, run.labels, "test")
     batches = example_batches(found, rows=config.batch_size, train=False, buckets=config.data.buckets)
     totals = Evaluator(objective(run.model, config), lambda rows: None, config.compute_dtype)(params, batches)
-    return report(totals, "test") | examine(run, {"test": examples}, None, rival=False)(params, "test")
+    metrics = report(totals, "test") | examine(run, {"test": examples}, None, rival=False)(params, "test")
+    return metrics | ({"skipped": skipped} if skipped else {})
 
 
 CLASSIFY = Task(
@@ -177,7 +182,7 @@ CLASSIFY = Task(
     use=use,
     evaluate=evaluate,
     verbs={"predict": predict},
-    evaluated=DataOption,
+    evaluated=ClassesOption,
     predicted=PredictClass,
     unit="nats per example",
 )

@@ -32,7 +32,7 @@ class Source(NamedTuple):
         skipped: what is said of examples that were skipped.
         read: ``data -> splits``, which have ``train``, ``valid`` and ``test``, lists of examples, and ``skipped``, how
             many were left out of each.
-        read_files: ``(paths, data, names of classes) -> examples`` of other files.
+        read_files: ``(paths, data, names of classes) -> (examples, how many were skipped)`` of other files.
         read_lines: ``(lines, data) -> [(columns, content)]``: what ``predict`` is given, and what the line that it
             prints of each begins with.
         front: ``(config, folder, contents of training or None) -> Front``, where the preset has none of its own.
@@ -45,7 +45,7 @@ class Source(NamedTuple):
     step: str
     skipped: str
     read: Callable[[Any], Any]
-    read_files: Callable[[Sequence[str], Any, Sequence[str]], Sequence[Any]]
+    read_files: Callable[[Sequence[str], Any, Sequence[str]], tuple[Sequence[Any], int]]
     read_lines: Callable[[list[str], Any], list[tuple[list[str], Any]]]
     front: Callable[[Any, RunFolder, Sequence[Any] | None], Front]
     told: Callable[[Any], str]
@@ -63,10 +63,10 @@ def contents_of(examples: Sequence[Any]) -> list[Any]:
     return [content for _, content in examples]
 
 
-def _text_files(paths: Sequence[str], data: LabelledConfig, names: Sequence[str]) -> Sequence[Any]:
-    examples, places, _ = read_labelled_files(paths, data)
+def _text_files(paths: Sequence[str], data: LabelledConfig, names: Sequence[str]) -> tuple[Sequence[Any], int]:
+    examples, places, skipped = read_labelled_files(paths, data)
     check_labels(examples, places, set(names))
-    return examples
+    return examples, skipped
 
 
 def _text_lines(lines: list[str], data: LabelledConfig) -> list[tuple[list[str], str]]:

@@ -15,6 +15,7 @@ from seqjax.models.classifier import ClassModel
 from seqjax.tasks.class_metrics import accuracy_of, confusion_matrix, has_sklearn, macro_f1, most_confused
 from seqjax.tasks.classify_front import Front
 from seqjax.tasks.classify_source import Source, contents_of, labels_in, source_of
+from seqjax.tasks.contract import DataOption
 from seqjax.tasks.elmo_start import draw_mix
 from seqjax.training.folder import RunFolder
 
@@ -36,6 +37,30 @@ class PredictClass:
     def __post_init__(self):
         if self.n_best < 1:
             raise InputError(f"predict: --n-best should be at least 1 label, but it is {self.n_best}.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassesOption(DataOption):
+    """Which files, and what to do with what is wrong in them."""
+
+    skip_broken: bool = False  # of texts: leave out lines without a label or a text, and count them
+    skip_short: bool = False  # of visits: leave out whoever came only once, and count them
+    sort: bool = False  # of visits: put the visits of each id in the order of time
+
+    def applied(self, data: Any) -> Any:
+        """A run's configuration of data, with what is asked for besides.
+
+        Raises:
+            InputError: that is nothing for data of this kind.
+        """
+        asked = {name: True for name in ("skip_broken", "skip_short", "sort") if getattr(self, name)}
+        known = {field.name for field in dataclasses.fields(data)}
+        if strange := [name for name in asked if name not in known]:
+            flag = f"--data.{strange[0].replace('_', '-')}"
+            raise InputError(
+                f"evaluate: {flag} is nothing for the data of this run ({type(data).__name__}). Leave it out."
+            )
+        return dataclasses.replace(data, **asked)
 
 
 class ClassUse(NamedTuple):

@@ -67,10 +67,10 @@ def visits_front(config, folder: RunFolder, contents: Sequence[History] | None) 
     return front._replace(pieces=lambda history: [f"{time:g}" for time in history.times])
 
 
-def _files(paths: Sequence[str], data: VisitsConfig, names: Sequence[str]) -> Sequence[LabelledSeries]:
-    found, _ = read_histories(paths, data)
+def _files(paths: Sequence[str], data: VisitsConfig, names: Sequence[str]) -> tuple[Sequence[LabelledSeries], int]:
+    found, skipped = read_histories(paths, data)
     check_known(found, names)
-    return found
+    return found, skipped
 
 
 def _lines(lines: list[str], data: VisitsConfig) -> list[tuple[list[str], History]]:

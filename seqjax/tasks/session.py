@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import re
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -117,6 +118,27 @@ def task_named_in(words: Sequence[str]) -> Task | None:
         with contextlib.suppress(InputError):
             return TASKS.get(read_run(word)[1].task)
     return None
+
+
+@contextlib.contextmanager
+def advising(verb: str, words: Sequence[str]) -> Iterator[None]:
+    """Where a refusal of ``evaluate`` or ``predict`` advises flags that training alone has, say so.
+
+    Data is read by the same functions wherever it is read, and their advice is for whoever trains.
+    """
+    try:
+        yield
+    except InputError as error:
+        task = task_named_in(words)
+        own = {f"--data.{field.name.replace('_', '-')}" for field in dataclasses.fields(task.evaluated)} if task else {}
+        named = dict.fromkeys(re.findall(r"--(?:data|model)\.[a-z.-]*[a-z]", str(error)))
+        others = [flag for flag in named if verb == "predict" or flag not in own]
+        if task is None or verb not in ("evaluate", "predict") or not others:
+            raise
+        many = "are flags" if len(others) > 1 else "is a flag"
+        raise InputError(
+            f"{error}\n({' and '.join(others)} {many} of training; {verb} reads as the run was trained to.)"
+        ) from None
 
 
 def trained(run: Opened):
