@@ -7,7 +7,6 @@ import jax.numpy as jnp
 from jax import Array
 
 from seqjax.checks import InputError, check_shape
-from seqjax.ops.convolution import from_front, to_front
 
 BASIS, PRIME, FOLD = 2166136261, 16777619, 15  # of the hash of Fowler, Noll and Vo, 32 bits, folded at the end
 
@@ -45,15 +44,17 @@ def hashed_ngrams(ids: Array, mask: Array, longest: int, rows: int) -> Array:
             f"hashed_ngrams: `longest` should be at least 2 symbols and `rows` at least 1, but they are {longest} and "
             f"{rows}. Try 3 and 20000."
         )
-    steps = ids.shape[1]
-    real = to_front(jnp.where(mask, ids + 1, 0)[..., None], mask)[..., 0].astype(jnp.uint32)
-    before = longest // 2
-    padded = jnp.pad(real, ((0, 0), (before, longest)))
+    before, steps = longest // 2, ids.shape[1]
+    place = jnp.maximum(jnp.cumsum(mask, axis=1) - 1, 0)  # of each step among the real ones of its row
+    row = jnp.arange(len(ids))[:, None]
+    real = jnp.zeros((len(ids), steps + 2 * longest), jnp.uint32)  # nothing is 0
+    real = real.at[row, before + place].max(jnp.where(mask, ids + 1, 0).astype(jnp.uint32))
     found = []
     for size in range(2, longest + 1):
         first = before - size // 2
-        code = jnp.full_like(real, (BASIS + size) % 2**32)
-        for place in range(first, first + size):
-            code = (code ^ padded[:, place : place + steps]) * jnp.uint32(PRIME)
+        code = jnp.full((len(ids), steps), (BASIS + size) % 2**32, jnp.uint32)
+        for at in range(first, first + size):
+            code = (code ^ real[:, at : at + steps]) * jnp.uint32(PRIME)
         found.append((code ^ (code >> FOLD)) % jnp.uint32(rows))
-    return from_front(jnp.stack(found, axis=-1).astype(jnp.int32), mask)
+    made = jnp.take_along_axis(jnp.stack(found, axis=-1), place[..., None], axis=1)
+    return jnp.where(mask[..., None], made, 0).astype(jnp.int32)

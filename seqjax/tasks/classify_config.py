@@ -93,9 +93,9 @@ class AttentionClassifyConfig(SymbolClassifyConfig):
 
 OPTIMIZER = OptimizerConfig(learning_rate=4e-3, warmup=100)
 SHARED: dict[str, Any] = {
-    "steps": 3300, "batch_size": 64, "evaluate_every": 300, "label_smoothing": 0.1, "optimizer": OPTIMIZER,
+    "steps": 3000, "batch_size": 64, "evaluate_every": 300, "label_smoothing": 0.1, "optimizer": OPTIMIZER,
 }  # fmt: skip
-SYMBOLS = SymbolsConfig(embedding=64, embedding_dropout=0.1, symbol_dropout=0.2)
+SYMBOLS = SymbolsConfig(embedding=64, embedding_dropout=0.2, symbol_dropout=0.2, ngrams=3)
 PRESETS: dict[str, ClassConfig] = {
     "bilstm": RecurrentClassifyConfig(
         **SHARED,
@@ -113,7 +113,7 @@ PRESETS: dict[str, ClassConfig] = {
     "bag": BagClassifyConfig(
         **SHARED,
         model=BagClassifierConfig(
-            symbols=SymbolsConfig(embedding=64), output=PoolingConfig(pooling="mean", hidden=128, dropout=0.2)
+            symbols=SYMBOLS, output=PoolingConfig(pooling="mean", hidden=128, dropout=0.2)
         ),
     ),
     "tcn": ConvolutionClassifyConfig(
