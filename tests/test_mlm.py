@@ -8,6 +8,7 @@ import pytest
 from command_line import assert_refused, seqjax, story, training
 
 from seqjax.checks import InputError
+from seqjax.tasks.mlm import from_frequencies
 from seqjax.tasks.mlm_use import word_vectors
 from seqjax.tasks.session import open_existing, trained
 from seqjax.training.journal import read
@@ -53,6 +54,14 @@ def test_it_learns_to_fill_in_and_both_terms_are_reported(run):
     assert last["perplexity"] == pytest.approx(np.exp(last["loss"]))
     assert 0 < last["nsp_loss"] < 1.5
     assert 0.2 < last["nsp_accuracy"] < 1
+
+
+def test_scores_begin_with_how_frequent_tokens_are():
+    bias = np.asarray(
+        from_frequencies(lambda key: {"bias": np.zeros(5, np.float32)}, np.array([0, 30, 10]))(None)["bias"]
+    )
+    assert np.exp(bias[:3]) == pytest.approx(np.array([0.5, 30.5, 10.5]) / 41.5)
+    assert (bias[3:] == bias[0]).all()
 
 
 def test_masks_are_filled_line_by_line(run):

@@ -5,7 +5,8 @@ A batch is what :mod:`seqjax.data.sentence_pairs` makes of text, masked by :mod:
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -125,7 +126,7 @@ def build(config: MlmConfig, folder: RunFolder) -> Built:
     filler = filler_of(config, tokenizer, None)
     job = Job(
         objective=objective(filler.model, config),
-        init=filler.model.init,
+        init=from_frequencies(filler.model.init, _counts(rows["train"], tokenizer)),
         carry=lambda rows: None,
         batches=train,
         iterate=iterate,
@@ -136,6 +137,25 @@ def build(config: MlmConfig, folder: RunFolder) -> Built:
         counted="read",
     )
     return Built(job, summary(config, sentences, rows, train, filler))
+
+
+def from_frequencies(init: Callable[[Any], Any], counts: np.ndarray) -> Callable[[Any], Any]:
+    """The same ``key -> params``, whose scores of tokens begin with how frequent each is.
+
+    Else the first hundreds of steps teach nothing but that.
+
+    Args:
+        init: makes a nested dict, with ``bias`` (V,).
+        counts: how often each of the first of the V tokens occurs; the others, special ones, never do.
+    """
+    shares = np.log((counts + 0.5) / (counts + 0.5).sum())
+
+    def begin(key):
+        params = init(key)
+        bias = params["bias"]
+        return params | {"bias": jnp.full_like(bias, shares.min()).at[: len(shares)].set(shares.astype(bias.dtype))}
+
+    return begin
 
 
 def summary(config: MlmConfig, sentences: Mapping, rows: Mapping[str, Examples], train: ExampleBatches, filler: Filler):
