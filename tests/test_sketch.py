@@ -95,7 +95,7 @@ def test_generate_writes_svg_and_png_of_every_kind_without_the_data(run, files, 
     with away(files):
         said = seqjax("generate", run, "--out", tmp_path / "made", "--count", 2, "--temperature", 0.2)
     assert said.code == 0, said.err
-    kinds = ("samples", "reconstructions", "interpolations", "completions")
+    kinds = ("samples", "variations", "reconstructions", "interpolations", "completions")
     assert sorted(path.name for path in (tmp_path / "made").iterdir()) == sorted(
         f"{kind}.{ending}" for kind in kinds for ending in ("svg", "png")
     )
@@ -147,7 +147,7 @@ def test_every_preset_makes_a_job_whose_loss_is_a_number(preset, tmp_path, files
 def test_what_a_model_cannot_draw_is_said(tmp_path, files):
     for preset, kind, words in (
         ("decoder-only", "interpolations", "draws from nothing"),
-        ("sketchformer", "samples", "no distribution to draw from"),
+        ("sketchformer", "samples", "no distribution to draw from.*--what variations"),
     ):
         config = read_command(["sketch", preset, "--data.path", str(files)]).config
         folder = RunFolder(tmp_path / preset)

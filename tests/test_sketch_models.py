@@ -1,5 +1,6 @@
 """Models of drawings: a point at a time is the whole drawing at once; what is drawn belongs to its row."""
 
+import dataclasses
 import functools
 
 import jax
@@ -23,6 +24,7 @@ MODELS = {
     "sketch-rnn": lambda: sketch_rnn(SketchRNNConfig(latent=2, **RNN)),
     "decoder-only": lambda: sketch_rnn(SketchRNNConfig(latent=0, places=False, **RNN)),
     "sketchformer": lambda: sketchformer(FORMER, longest=T),
+    "sketchformer-grid": lambda: sketchformer(dataclasses.replace(FORMER, grid=4, plan=0), longest=T, reach=3.0),
 }
 
 

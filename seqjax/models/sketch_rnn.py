@@ -120,10 +120,7 @@ class SketchRNN(nnx.Module):
         ends, _ = self.encoder(points.features()[..., : self.in_features], mask=points.mask)
         said = jnp.concatenate([self.encoder.forward.cell.output(end) for end in ends], axis=-1)
         if self.planned:
-            seen = jnp.concatenate(
-                [points.places, points.pen[..., None] == 1, jnp.ones_like(points.places[..., :1])], -1
-            )
-            said = jnp.concatenate([said, in_order(seen, points.mask, self.longest).reshape(len(said), -1)], axis=-1)
+            said = jnp.concatenate([said, side_by_side(points.places, points, self.longest)], axis=-1)
         mean, log_variance = jnp.split(self.latent(said), 2, axis=-1)
         return Latent(mean, jnp.clip(log_variance, -12.0, 4.0))
 
@@ -181,6 +178,12 @@ class SketchRNN(nnx.Module):
         state = self.start(vector)
         _, raw = self.decode(before.features(), vector, told, state=state, mask=points.mask, keys=keys)
         return points, latent, raw, None if self.classes is None else self.classes(vector)
+
+
+def side_by_side(places: Array, points: Points, longest: int) -> Array:
+    """All points of a drawing in one row: places (B, T, 2), pen lifted or not, and whether there is a point at all."""
+    seen = jnp.concatenate([places, points.pen[..., None] == 1, jnp.ones_like(places[..., :1])], -1)
+    return in_order(seen, points.mask, longest).reshape(len(places), -1)
 
 
 def in_order(values: Array, mask: Array, longest: int) -> Array:

@@ -4,6 +4,8 @@ B rows, T points, D features, Z latent features, N cells along a side of the gri
 Source: Ribeiro, Bui, Collomosse & Ponti (2020), Sketchformer: Transformer-Based Representation for Sketched Structure.
 There, points are regressed, or tokens of a grid with tokens of their own for lifting the pen; here a mixture density
 says where the pen goes, or a softmax over the cells, and three states of the pen stand beside the point either way.
+Besides, there is the straight path of :mod:`seqjax.models.sketch_rnn` (``plan``): a decoder that looks at one vector
+and at all points before soon listens to the points alone.
 """
 
 import dataclasses
@@ -25,6 +27,7 @@ from seqjax.models.sketch import (
     Points,
     Read,
     SketchModel,
+    cell_centres,
     check_unsteady,
     grid_cells,
     grid_head,
@@ -33,6 +36,7 @@ from seqjax.models.sketch import (
     read_points,
     unsteady,
 )
+from seqjax.models.sketch_rnn import at_steps, side_by_side
 from seqjax.models.transformer import POSITIONS, Side
 from seqjax.ops.attention import masked_softmax
 from seqjax.ops.dropout import fold
@@ -47,6 +51,7 @@ class SketchformerConfig:
     heads: int = 4  # of every attention
     hidden: int = 0  # inner width of the feed-forward networks; 0: 4 times the features
     latent: int = 64  # Z, features of the vector between
+    plan: int = 8  # numbers that the vector tells each step of its own, on a straight path; 0: none, as in the paper
     mixtures: int = 20  # K, components of the next point's distribution
     grid: int = 0  # N: points are cells of a grid of N × N; 0: points are numbers, with a mixture
     positions: str = "sinusoidal"  # sinusoidal, learned or rotary
@@ -58,7 +63,7 @@ class SketchformerConfig:
     unsteady: float = 0.1  # spreads of an offset by which the decoder's points are displaced while training
 
     def __post_init__(self):
-        check_blocks(self, POSITIONS, layers=1, hidden=0, latent=1, mixtures=1, grid=0)
+        check_blocks(self, POSITIONS, layers=1, hidden=0, latent=1, plan=0, mixtures=1, grid=0)
         check_unsteady(self.unsteady)
 
 
@@ -84,10 +89,11 @@ class Sketchformer(nnx.Module):
         self.encoder = Side(config, longest, decoder=False, rngs=rngs)
         self.importance = Linear(D, D, rngs=rngs)
         self.query = Linear(D, 1, rngs=rngs)
-        self.latent = Linear(D, Z, rngs=rngs)
+        self.latent = Linear(D + (4 * longest if config.plan else 0), Z, rngs=rngs)
         self.told = Linear(Z, D, rngs=rngs)
+        self.plan: Any = Linear(Z, longest * config.plan, rngs=rngs) if config.plan else None
         self.decoder = Side(config, longest, decoder=True, rngs=rngs)
-        self.head = Linear(D, out_features, rngs=rngs)
+        self.head = Linear(D + config.plan, out_features, rngs=rngs)
         self.classes: Any = Linear(Z, classes, rngs=rngs) if classes else None
 
     def vectors(self, offsets: Array, pen: Array, places: Array) -> Array:
@@ -104,7 +110,13 @@ class Sketchformer(nnx.Module):
         _, ys = self.encoder(xs, mask=points.mask, keys=keys)
         scores = self.query(jnp.tanh(self.importance(ys)))[..., 0]
         weights = masked_softmax(scores, points.mask)
-        return self.latent(jnp.einsum("bt,btd->bd", weights, jnp.where(points.mask[..., None], ys, 0)))
+        said = jnp.einsum("bt,btd->bd", weights, jnp.where(points.mask[..., None], ys, 0))
+        if self.config.plan:
+            places = points.places
+            if self.config.grid:
+                places = cell_centres(grid_cells(places, self.config.grid, self.reach), self.config.grid, self.reach)
+            said = jnp.concatenate([said, side_by_side(places, points, self.longest)], axis=-1)
+        return self.latent(said)
 
     def memory(self, latent: Array) -> Encoded:
         """A latent vector as the decoder looks at it: one step."""
@@ -114,12 +126,16 @@ class Sketchformer(nnx.Module):
         """The same for every layer, for as many calls of :meth:`decode` as there will be."""
         return self.decoder.deep.remember(self.memory(latent))
 
-    def decode(self, before: Points, memory, *, state=None, count=None, mask=None, keys=None):
-        """From the points before, the layers' states and what is said of each next point, (B, T, R)."""
+    def tell(self, latent: Array) -> Array:
+        """What the vectors (B, Z) tell each step of its own: (B, longest, plan)."""
+        return self.plan(latent).reshape(len(latent), self.longest, -1) if self.plan else latent[:, None, :0]
+
+    def decode(self, before: Points, memory, told: Array, *, state=None, count=None, mask=None, keys=None):
+        """From the points before, and what the vector tells these steps (B, T, plan): the layers' states, (B, T, R)."""
         xs = self.vectors(before.offsets, before.pen, before.places)
         xs = self.decoder.placed(xs, mask=mask, reset=None, count=count)
         states, ys = self.decoder(xs, memory=memory, state=state, mask=mask, keys=keys)
-        return states, self.head(ys)
+        return states, self.head(jnp.concatenate([ys, told.astype(ys.dtype)], axis=-1))
 
     def start(self, rows: int) -> tuple:
         """What the decoder's layers remember before the first point."""
@@ -134,7 +150,8 @@ class Sketchformer(nnx.Module):
         points = read_points(batch["strokes"], batch["mask"])
         latent = self.encode(points, fold(keys, 0))
         before, points = unsteady(points, self.config.unsteady, fold(keys, UNSTEADY))
-        _, raw = self.decode(before, self.memory(latent), mask=points.mask, keys=fold(keys, 1))
+        told = at_steps(self.tell(latent), jnp.cumsum(points.mask, axis=1) - 1)
+        _, raw = self.decode(before, self.memory(latent), told, mask=points.mask, keys=fold(keys, 1))
         return points, latent, raw, None if self.classes is None else self.name(latent)
 
 
@@ -189,15 +206,17 @@ def _decodable(apply) -> Decodable:
         latent = inputs["latent"]
         rows = len(latent)
         layers = apply(weights, rows, method="start")
-        memory = apply(weights, latent, method="remember")
+        memory = apply(weights, latent, method="remember"), apply(weights, latent, method="tell")
         return memory, Drawn(layers, jnp.zeros((rows, 2)), jnp.zeros(rows, jnp.int32))
 
     def advance(weights, memory, state, last):
+        seen, told = memory
         place = state.place + last[:, :2]
         points = Points(
             last[:, None, :2], last[:, None, 2].astype(jnp.int32), place[:, None], jnp.ones((len(last), 1), bool)
         )
-        layers, raw = apply(weights, points, memory, state=state.layers, count=state.read, method="decode")
+        told = at_steps(told, state.read[:, None])
+        layers, raw = apply(weights, points, seen, told, state=state.layers, count=state.read, method="decode")
         return Drawn(layers, place, state.read + 1), Output(raw[:, 0], place)
 
     return Decodable(start, advance, prepare)

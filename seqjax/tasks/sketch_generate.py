@@ -1,4 +1,4 @@
-"""``seqjax generate RUN --out DIR`` for drawings: samples, reconstructions, interpolations, completions."""
+"""``seqjax generate RUN --out DIR`` for drawings: samples, variations, reconstructions, interpolations, completions."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -13,10 +13,12 @@ from seqjax.data.strokes import to_lines
 from seqjax.plots.strokes import sketches, sketches_svg
 from seqjax.tasks.sketch_use import SketchUse
 
-What = Literal["all", "samples", "reconstructions", "interpolations", "completions"]
+What = Literal["all", "samples", "variations", "reconstructions", "interpolations", "completions"]
 WIDE = 10  # drawings in a row of samples
 BETWEEN = 8  # drawings from one to the other, both included
 WAYS = 5  # completions of one beginning
+ALIKE = 4  # drawings that a variation lies between
+POOL = 1024  # drawings that variations are made of, at most
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,7 +54,7 @@ class Sheet(NamedTuple):
 
 def generate(use: SketchUse, options: GenerateSketches) -> Iterator[str]:
     """Write the files; a line about each."""
-    kinds = {"samples": samples, "reconstructions": reconstructions}
+    kinds = {"samples": samples, "variations": variations, "reconstructions": reconstructions}
     kinds |= {"interpolations": interpolations, "completions": completions}
     folder = Path(options.out)
     if folder.exists() and not folder.is_dir():
@@ -69,8 +71,8 @@ def generate(use: SketchUse, options: GenerateSketches) -> Iterator[str]:
 def refusal(use: SketchUse, kind: str) -> str:
     """Why a model cannot draw something; "" where it can."""
     if kind == "samples" and not use.model.prior:
-        return "the model's vectors have no distribution to draw from. A run of sketch-rnn has one."
-    if kind in ("reconstructions", "interpolations") and use.model.encode is None:
+        return "the model's vectors have no distribution to draw from. Try --what variations, or a run of sketch-rnn."
+    if kind in ("variations", "reconstructions", "interpolations") and use.model.encode is None:
         return "the model draws from nothing, it does not read drawings. A run of sketch-rnn does."
     return ""
 
@@ -101,6 +103,35 @@ def samples(use: SketchUse, options: GenerateSketches) -> Sheet:
     latent = np.asarray(jax.random.normal(vector, (options.count * WIDE, use.model.latent)))
     made = use.draw(latent, pen, options.temperature)
     return Sheet([made[first : first + WIDE] for first in range(0, len(made), WIDE)])
+
+
+def variations(use: SketchUse, options: GenerateSketches) -> Sheet:
+    """Drawings nobody drew: from vectors anywhere between those of a few training drawings that are alike.
+
+    Where drawings are few, most of what a prior gives lies far from all of them. This keeps near to them.
+
+    Source:
+        Ghosh et al. (2020), From Variational to Deterministic Autoencoders, section 4, for drawing from what the
+        training vectors look like; Chawla et al. (2002), SMOTE, for doing so between neighbours.
+    """
+    kept, random = use.kept(), np.random.default_rng(options.seed)
+    pool = kept.named or kept.test
+    vectors = use.encode(use.units([pool[number] for number in random.permutation(len(pool))[:POOL]]))
+    latent = [between(vectors, vectors[random.integers(len(vectors))], random) for _ in range(options.count * WIDE)]
+    made = use.draw(np.stack(latent), jax.random.key(options.seed), options.temperature)
+    return Sheet([made[first : first + WIDE] for first in range(0, len(made), WIDE)])
+
+
+def between(vectors: np.ndarray, one: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """A random point (Z,) between the vectors (N, Z) that are nearest to one.
+
+    Example:
+        >>> found = between(np.array([[0.0], [1.0], [2.0], [3.0], [99.0]]), np.array([1.0]), np.random.default_rng(0))
+        >>> bool(0 < found[0] < 3)
+        True
+    """
+    nearest = np.argsort(((vectors - one) ** 2).sum(axis=1), kind="stable")[:ALIKE]
+    return random.dirichlet(np.ones(len(nearest))) @ vectors[nearest]
 
 
 def reconstructions(use: SketchUse, options: GenerateSketches) -> Sheet:

@@ -87,7 +87,7 @@ def load(path: Path) -> Kept:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        parts = [_taken(arrays, name) for name in ("test", "named")]
+        test, named = (_taken(arrays, name) for name in ("test", "named"))
         rival = None
         if "rival_pen" in arrays:
             mixture = GaussianMixture(*(arrays[f"rival_{name}"] for name in GaussianMixture._fields))
@@ -97,7 +97,7 @@ def load(path: Path) -> Kept:
             f"{path}: this is not readable as what a run keeps of its drawings ({error}). Delete it where the "
             "drawings themselves are still there: they are read again then."
         ) from None
-    return Kept(*parts, rival)
+    return Kept(test, named, rival)
 
 
 def _laid(name: str, drawings: Sequence[Drawing]) -> dict[str, np.ndarray]:

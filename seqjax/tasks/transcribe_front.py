@@ -13,7 +13,7 @@ import numpy as np
 from seqjax.checks import InputError
 from seqjax.data import Tokenizer
 from seqjax.data.digit_strips import DigitStrips, read_strip
-from seqjax.data.digits import SIDE
+from seqjax.data.digits import SIDE, Split
 from seqjax.data.transcript_config import SoundConfig, TranscriptsConfig
 from seqjax.data.transcripts import (
     TOO_LONG,
@@ -155,7 +155,7 @@ def _material(parts: dict[str, list[Recording]], front: Front, skipped: dict[str
     )
 
 
-def _drawn(data: TranscriptsConfig, splits: Sequence[str]) -> Material:
+def _drawn(data: TranscriptsConfig, splits: Sequence[Split]) -> Material:
     strips = {split: DigitStrips(data.strips, split) for split in splits}
     drawn = {split: [one.draw(n) for n in range(len(one.lengths))] for split, one in strips.items()}
     frames = {split: [strip.columns for strip in part] for split, part in drawn.items()}
