@@ -6,7 +6,7 @@ one to read first: every line below names a room of the library where the rest c
 
 import sys
 
-from seqjax.cli import exit_with
+from seqjax.process import exit_with
 from seqjax.tasks.command import read_command
 from seqjax.tasks.session import begin, finish, session
 

@@ -15,10 +15,10 @@ import tyro
 
 from benchmarks import timing
 from seqjax.checks import InputError
-from seqjax.cli import exit_with
 from seqjax.data.adding import AddingConfig
 from seqjax.models.reading import RecurrentReaderConfig
 from seqjax.plots import figure, quiet_axes
+from seqjax.process import exit_with
 from seqjax.tasks import TASKS
 from seqjax.tasks.command import Command
 from seqjax.tasks.forecast_adding import AdderConfig, AddingForecastConfig

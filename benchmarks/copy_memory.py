@@ -15,10 +15,10 @@ import tyro
 
 from benchmarks import timing
 from seqjax.checks import InputError
-from seqjax.cli import prepare_process
 from seqjax.data.copy_memory import CopyMemoryConfig, memoryless
 from seqjax.models.reading import RecurrentReaderConfig
 from seqjax.plots import figure, quiet_axes
+from seqjax.process import prepare_process
 from seqjax.tasks import TASKS
 from seqjax.tasks.command import Command
 from seqjax.tasks.session import begin, finish, session

@@ -21,11 +21,11 @@ import numpy as np
 import tyro
 
 from benchmarks.timing import Others, machine, median, report, table
-from seqjax.cli import prepare_process
 from seqjax.data.text import embedded_documents, read_documents
 from seqjax.data.word_list import WordList, count_words
 from seqjax.data.word_questions import read_analogies, read_similarities
 from seqjax.data.word_text import WordTextConfig, known_words, split_lines
+from seqjax.process import prepare_process
 from seqjax.tasks.word_judgements import Vocabulary
 
 

@@ -4,7 +4,7 @@ Embedding, LSTM layers, softmax; Adam, gradients clipped to norm 1, truncated ba
 state; the text is the Python documentation that ships inside Python. Each library runs in a process of its
 own, which gives time to first step (imports and compilation included) and peak memory; both processes
 stay alive and take turns, block by block, which gives tokens a second. ``torch-kept`` is PyTorch with the same
-word to the allocator that ``python train.py`` gives (:func:`seqjax.cli.keep_memory`).
+word to the allocator that ``python train.py`` gives (:func:`seqjax.process.keep_memory`).
 
 ``python -m benchmarks.language_model``; ``--write`` appends the table to ``benchmarks/RESULTS.md``.
 """
@@ -18,7 +18,7 @@ import numpy as np
 import tyro
 
 from benchmarks import timing, turns
-from seqjax.cli import keep_memory
+from seqjax.process import keep_memory
 
 LEARNING_RATE, CLIP = 2e-3, 1.0
 TARGETS = {1: 1.0, 20: 0.75, 32: 0.75}  # batch: the share of PyTorch's tokens a second to reach

@@ -15,7 +15,7 @@ import numpy as np
 import tyro
 
 from benchmarks import timing
-from seqjax.cli import keep_memory
+from seqjax.process import keep_memory
 
 VOCABULARY, LEARNING_RATE, CLIP = 5000, 1e-3, 1.0
 MODES = ("training", "decoding")

@@ -15,7 +15,7 @@ import numpy as np
 import tyro
 
 from benchmarks import language_model, timing, turns
-from seqjax.cli import keep_memory
+from seqjax.process import keep_memory
 
 LEARNING_RATE, CLIP = 1e-3, 1.0
 MODULE = "benchmarks.transformer"

@@ -1,73 +1,18 @@
 """The ``seqjax`` command: few verbs, the same for every task, over the folder of a run."""
 
-import ctypes
 import dataclasses
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Annotated
 
 from seqjax.checks import InputError, nearest
-
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names of glibc's malloc.h
+from seqjax.process import exit_with
 
 
 def main() -> None:
     """Entry point of the console command."""
     exit_with(command, sys.argv[1:])
-
-
-def exit_with(function: Callable[[list[str]], int | None], arguments: list[str]) -> None:
-    """Run a command; a refusal is one message on standard error and exit code 2, without a traceback."""
-    prepare_process()
-    try:
-        code = function(arguments) or 0
-        sys.stdout.flush()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        code = 130
-    except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    except OSError as error:  # a full disk, a folder that was taken away
-        if error.strerror is None:
-            raise
-        print(f"error: {error.filename or 'the system refused'}: {error.strerror}.", file=sys.stderr)
-        code = 2
-    sys.exit(code)
-
-
-def prepare_process() -> None:
-    """Keep freed memory, and remember compiled programs between processes.
-
-    Programs are kept in the user's cache folder unless JAX is told otherwise.
-    """
-    keep_memory()
-    import jax
-
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqjax" / "compiled"
-    if getattr(jax.config, "jax_compilation_cache_dir", None) is None:
-        jax.config.update("jax_compilation_cache_dir", str(cache))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
-
-
-def keep_memory() -> None:
-    """Have glibc keep large blocks for the next step, where it would give each back to the system and ask again.
-
-    Without this, a seventh to a quarter of a training step on CPU is the kernel clearing pages
-    (benchmarks/RESULTS.md). Other systems' allocators are left as they are.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):  # no glibc
-        return
-    mallopt(M_MMAP_THRESHOLD, 1 << 30)
-    mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
 def command(arguments: list[str]) -> int:
@@ -108,6 +53,17 @@ def parse(kind: type, arguments: Sequence[str], verb: str):
     from seqjax.tasks.flags import parse_flags
 
     return parse_flags(kind, arguments, program=f"seqjax {verb}")
+
+
+def of_a_run(flags: type) -> type:
+    """The same flags, and the folder of the run before them."""
+
+    @dataclasses.dataclass(frozen=True)
+    class OfARun(flags):
+        run: Annotated[str, _folder()]  # folder of the run
+
+    OfARun.__doc__ = flags.__doc__
+    return OfARun
 
 
 def train(arguments: list[str]) -> int:
@@ -200,15 +156,15 @@ def make(arguments: list[str], flags: type) -> None:
     """What a task generates that is not text, with the flags that the task gives the verb; lines about it come out."""
     from seqjax.tasks.session import open_existing, trained, verb_of
 
-    @dataclasses.dataclass(frozen=True)
-    class Make(flags):
-        run: Annotated[str, _folder()]  # folder of the run
-
-    Make.__doc__ = flags.__doc__
-    options = parse(Make, arguments, "generate")
+    options = parse(of_a_run(flags), arguments, "generate")
     run = open_existing(options.run)
     for line in verb_of(run, "generate")(trained(run), options):
         print(line, flush=True)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AnyRun:
+    """One line out for each line in. The flags depend on the run: seqjax predict RUN --help."""
 
 
 def predict(arguments: list[str]) -> None:
@@ -216,14 +172,8 @@ def predict(arguments: list[str]) -> None:
     from seqjax.tasks.session import open_existing, task_named_in, trained, verb_of
 
     task = task_named_in(arguments)
-    flags = task.predicted if task and task.predicted else object
-
-    @dataclasses.dataclass(frozen=True)
-    class Predict(flags):
-        run: Annotated[str, _folder()]  # folder of the run
-
-    Predict.__doc__ = flags.__doc__ if flags is not object else "seqjax predict RUN --help shows the flags of a run."
-    options = parse(Predict, arguments, "predict")
+    flags = task.predicted if task and task.predicted else AnyRun
+    options = parse(of_a_run(flags), arguments, "predict")
     run = open_existing(options.run)
     made = verb_of(run, "predict")(trained(run), read_lines(), options)
     for line in made:

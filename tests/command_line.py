@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import train
 from seqjax import cli
+from seqjax.process import exit_with
 
 TINY = ["--model.features", "16", "--batch-size", "8", "--data.length", "8", "--sample-tokens", "0"]
 
@@ -28,7 +29,7 @@ def call(function, words, stdin: str | bytes = "") -> Said:
     sys.stdin = io.TextIOWrapper(io.BytesIO(stdin.encode() if isinstance(stdin, str) else stdin))
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            cli.exit_with(function, [str(word) for word in words])
+            exit_with(function, [str(word) for word in words])
     except SystemExit as end:
         return Said(end.code or 0, out.getvalue(), err.getvalue())
     finally:

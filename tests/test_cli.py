@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from command_line import TINY, assert_refused, call, seqjax, snapshot, story, training
 
-from seqjax import cells, cli
+from seqjax import cells
 from seqjax.ops.sampling import Sampling
+from seqjax.process import exit_with
 from seqjax.tasks.lm_use import DOCUMENT, sample
 from seqjax.tasks.session import open_existing, trained
 from seqjax.training.journal import read
@@ -289,7 +290,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(capfd):
     duplicate = os.dup(1)
     try:
         with pytest.raises(SystemExit) as end:
-            cli.exit_with(cut_off, [])
+            exit_with(cut_off, [])
     finally:
         os.dup2(duplicate, 1)
     assert end.value.code == 0

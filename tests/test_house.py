@@ -27,7 +27,8 @@ ROOMS = {  # who may be imported from where; `checks` and `version` by all
     "plots": {"cells", "ops"},
     "interop": set(),
     "tasks": {"cells", "ops", "decoding", "layers", "models", "data", "training", "plots", "interop"},
-    "cli": {"tasks", "training", "ops"},
+    "process": set(),
+    "cli": {"process", "tasks", "training", "ops"},
     "__init__": {"cells"},
 }
 OUTSIDE = {  # libraries that only these rooms may see

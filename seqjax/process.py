@@ -1,0 +1,65 @@
+"""The process of a command: what is set before JAX begins, and how it ends.
+
+Ours is one message and an exit code for what is refused, memory that stays, and compiled programs that are remembered.
+"""
+
+import ctypes
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from seqjax.checks import InputError
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names of glibc's malloc.h
+
+
+def exit_with(function: Callable[[list[str]], int | None], arguments: list[str]) -> None:
+    """Run a command; a refusal is one message on standard error and exit code 2, without a traceback."""
+    prepare_process()
+    try:
+        code = function(arguments) or 0
+        sys.stdout.flush()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except OSError as error:  # a full disk, a folder that was taken away
+        if error.strerror is None:
+            raise
+        print(f"error: {error.filename or 'the system refused'}: {error.strerror}.", file=sys.stderr)
+        code = 2
+    sys.exit(code)
+
+
+def prepare_process() -> None:
+    """Keep freed memory, and remember compiled programs between processes.
+
+    Programs are kept in the user's cache folder unless JAX is told otherwise.
+    """
+    keep_memory()
+    import jax
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqjax" / "compiled"
+    if getattr(jax.config, "jax_compilation_cache_dir", None) is None:
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def keep_memory() -> None:
+    """Have glibc keep large blocks for the next step, where it would give each back to the system and ask again.
+
+    Without this, a seventh to a quarter of a training step on CPU is the kernel clearing pages
+    (benchmarks/RESULTS.md). Other systems' allocators are left as they are.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # no glibc
+        return
+    mallopt(M_MMAP_THRESHOLD, 1 << 30)
+    mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
