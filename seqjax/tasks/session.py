@@ -122,16 +122,19 @@ def task_named_in(words: Sequence[str]) -> Task | None:
 
 @contextlib.contextmanager
 def advising(verb: str, words: Sequence[str]) -> Iterator[None]:
-    """Where a refusal of ``evaluate`` or ``predict`` advises flags that training alone has, say so.
+    """Refuse at once what the task of a run cannot do, and mend advice that is no good for this verb.
 
-    Data is read by the same functions wherever it is read, and their advice is for whoever trains.
+    Data is read by the same functions wherever it is read, and some of their advice is for whoever trains: where
+    ``evaluate`` and ``predict`` do not have the flags that a refusal names, it says so.
     """
+    task = None if verb == "train" else task_named_in(words)
+    if task and any(verb in other.verbs for other in TASKS.values()):
+        check_verb(task, verb)
     try:
         yield
     except InputError as error:
-        task = task_named_in(words)
-        own = {f"--data.{field.name.replace('_', '-')}" for field in dataclasses.fields(task.evaluated)} if task else {}
         named = dict.fromkeys(re.findall(r"--(?:data|model)\.[a-z.-]*[a-z]", str(error)))
+        own = {f"--data.{field.name.replace('_', '-')}" for field in dataclasses.fields(task.evaluated)} if task else {}
         others = [flag for flag in named if verb == "predict" or flag not in own]
         if task is None or verb not in ("evaluate", "predict") or not others:
             raise
@@ -158,8 +161,11 @@ def best_of(run: Opened) -> tuple[Any, int]:
 
 def verb_of(run: Opened, verb: str):
     """What a verb does for the task of a run."""
-    if verb not in run.task.verbs:
-        raise InputError(
-            f"{verb}: a run of the task {run.task.name} cannot do this. It can: {', '.join(run.task.verbs)}."
-        )
+    check_verb(run.task, verb)
     return run.task.verbs[verb]
+
+
+def check_verb(task: Task, verb: str) -> None:
+    """Refuse a verb that a task does not have."""
+    if verb not in task.verbs:
+        raise InputError(f"{verb}: a run of the task {task.name} cannot do this. It can: {', '.join(task.verbs)}.")

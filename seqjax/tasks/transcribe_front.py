@@ -156,10 +156,13 @@ def _material(parts: dict[str, list[Recording]], front: Front, skipped: dict[str
 
 
 def _drawn(data: TranscriptsConfig, splits: Sequence[Split]) -> Material:
-    strips = {split: DigitStrips(data.strips, split) for split in splits}
-    drawn = {split: [one.draw(n) for n in range(len(one.lengths))] for split, one in strips.items()}
-    frames = {split: [strip.columns for strip in part] for split, part in drawn.items()}
-    return Material(frames, {split: [strip.text for strip in part] for split, part in drawn.items()}, {}, None, {})
+    frames: dict[str, list[np.ndarray]] = {}
+    texts: dict[str, list[str]] = {}
+    for split in splits:
+        strips = DigitStrips(data.strips, split)
+        drawn = [strips.draw(number) for number in range(len(strips.lengths))]
+        frames[split], texts[split] = [one.columns for one in drawn], [one.text for one in drawn]
+    return Material(frames, texts, {}, None, {})
 
 
 def possible(material: Material, tokenizer: Tokenizer, factor: int, *, skip: bool) -> Material:

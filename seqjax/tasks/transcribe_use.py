@@ -153,7 +153,8 @@ def predict(use: TranscribeUse, lines: list[str], options: PredictTranscripts) -
             values.append(use.front.medium.read(Path(line)))
         except InputError as error:
             if not options.skip_broken:
-                raise InputError(f"line {number}: {error}") from None
+                said = f"{str(error).removeprefix('data: ').rstrip('.')}. Mend it"
+                raise InputError(f"line {number}: {said}, or leave its line empty: --skip-broken.") from None
             values.append(use.front.nothing)
             broken += 1
     if broken:
