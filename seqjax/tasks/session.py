@@ -133,7 +133,8 @@ def advising(verb: str, words: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        named = dict.fromkeys(re.findall(r"--(?:data|model)\.[a-z.-]*[a-z]", str(error)))
+        advice = re.sub(r"Train one with \S+|\S+ when it was trained", "", str(error))  # which says so itself
+        named = dict.fromkeys(re.findall(r"--(?:data|model)\.[a-z.-]*[a-z]", advice))
         own = {f"--data.{field.name.replace('_', '-')}" for field in dataclasses.fields(task.evaluated)} if task else {}
         others = [flag for flag in named if verb == "predict" or flag not in own]
         if task is None or verb not in ("evaluate", "predict") or not others:
