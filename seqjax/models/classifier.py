@@ -68,17 +68,28 @@ class SymbolsConfig:
     scale: float = 0.0  # standard deviation of the first vectors; 0: 1 where there are few symbols, 0.1 beyond 1,000
     embedding_dropout: float = 0.0  # probability of zeroing a feature of a symbol's vector
     symbol_dropout: float = 0.0  # probability of reading a symbol as an unknown one while training
-    ngrams: int = 1  # 2 to so many symbols side by side have a vector too, added at the middle one; 1: none have
+    ngrams: int = 1  # 2 to so many symbols side by side have a vector too; 1: none; 0: up to 3 if they are characters
     ngram_rows: int = 20_000  # vectors of n-grams, which share them by chance where there are more of them
 
     def __post_init__(self):
         where = type(self).__name__
-        for name in ("embedding", "ngrams", "ngram_rows"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{where}: `{name}` should be at least 1, but it is {getattr(self, name)}.")
+        for name, least in (("embedding", 1), ("ngrams", 0), ("ngram_rows", 1)):
+            if getattr(self, name) < least:
+                raise InputError(f"{where}: `{name}` should be at least {least}, but it is {getattr(self, name)}.")
         if not 0 <= self.scale < 100:
             raise InputError(f"{where}: `scale` should be at least 0, but it is {self.scale}. Try 0.1.")
         _check_probabilities(where, embedding_dropout=self.embedding_dropout, symbol_dropout=self.symbol_dropout)
+
+    def of(self, kind: str) -> "SymbolsConfig":
+        """The same with its n-grams settled for a kind of symbol: few data show a triple of words twice.
+
+        Example:
+            >>> SymbolsConfig(ngrams=0).of("char").ngrams, SymbolsConfig(ngrams=0).of("word").ngrams
+            (3, 1)
+        """
+        if self.ngrams:
+            return self
+        return dataclasses.replace(self, ngrams=3 if kind in ("char", "byte") else 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

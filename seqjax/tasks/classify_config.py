@@ -95,7 +95,7 @@ OPTIMIZER = OptimizerConfig(learning_rate=4e-3, warmup=100)
 SHARED: dict[str, Any] = {
     "steps": 3000, "batch_size": 64, "evaluate_every": 300, "label_smoothing": 0.1, "optimizer": OPTIMIZER,
 }  # fmt: skip
-SYMBOLS = SymbolsConfig(embedding=64, embedding_dropout=0.2, symbol_dropout=0.2, ngrams=3)
+SYMBOLS = SymbolsConfig(embedding=64, embedding_dropout=0.2, symbol_dropout=0.2, ngrams=0)
 PRESETS: dict[str, ClassConfig] = {
     "bilstm": RecurrentClassifyConfig(
         **SHARED,

@@ -56,7 +56,7 @@ def symbol_front(config, folder: RunFolder, texts: Sequence[str] | None) -> Fron
         InputError: what the tokenizer refuses; vectors of words for symbols that are no words.
     """
     tokenizer = tokenizer_of(config, folder, texts)
-    model, begin = config.model, None
+    model, begin = dataclasses.replace(config.model, symbols=config.model.symbols.of(tokenizer.kind)), None
     summary: list[tuple[str, str]] = []
     if config.embeddings.path:
         path = "encoder/embedding/table" if config.embeddings.tuned else "encoder/embedding/frozen/table"
