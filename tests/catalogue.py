@@ -13,6 +13,7 @@ import numpy as np
 from flax import nnx
 from oracles import recurrences
 from oracles import seq2seq as attentive
+from parameters import drawn
 
 from seqjax import cells
 from seqjax.layers import Bidirectional, Recurrent, Stack
@@ -22,12 +23,6 @@ from seqjax.models.luong import luong
 
 D, H, S, M = 3, 4, 5, 3
 B, T = 4, 7
-
-
-@functools.cache
-def initial(cell, dtype, seed):
-    """Initial weights, made once: as NumPy arrays."""
-    return jax.tree.map(np.asarray, cell.init(jax.random.key(seed), D, H, dtype))
 
 
 def plain(random, shape, dtype):
@@ -68,16 +63,13 @@ class CellRow(NamedTuple):
     context: Callable = nothing  # (random, (*B,), dtype) -> context
 
     def params(self, dtype=jnp.float64, seed: int = 0) -> Any:
-        """Initial weights plus noise, so that no bias or peephole is zero."""
-        params = initial(self.cell, dtype, seed)
-        random = np.random.default_rng(seed)
-        return jax.tree.map(lambda leaf: jnp.asarray(leaf + random.normal(size=leaf.shape, scale=0.3), dtype), params)
+        """Weights of which no bias or peephole is zero."""
+        return drawn(lambda key: self.cell.init(key, D, H, dtype), seed)
 
     def state(self, batch_shape, dtype=jnp.float64, seed: int = 1) -> Any:
         """A state to start from that is not zero."""
         random = np.random.default_rng(seed)
-        params = initial(self.cell, dtype, seed)
-        start = jax.eval_shape(lambda: self.cell.initial_state(params, batch_shape, dtype))
+        start = jax.eval_shape(lambda: self.cell.initial_state(self.params(dtype), batch_shape, dtype))
         return jax.tree.map(lambda leaf: jnp.asarray(random.normal(size=leaf.shape, scale=0.5), dtype), start)
 
 

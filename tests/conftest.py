@@ -6,6 +6,7 @@ MLIR, and to keep a program in one module of LLVM, which makes compiling three t
 """
 
 import gc
+import itertools
 import os
 import pathlib
 import tempfile
@@ -30,6 +31,24 @@ install_import_hook(["seqjax.cells", "seqjax.ops", "seqjax.layers", "seqjax.deco
 import jax
 
 jax.config.update("jax_default_matmul_precision", "highest")
+
+
+def share_contexts(programs=64):
+    """Load MLIR's dialects once for so many programs: for each of its own, they take a fifth of a small one's time."""
+    from jax._src.interpreters import mlir
+
+    make, numbers, shared = getattr(mlir, "make_ir_context", None), itertools.count(), []
+
+    def context():
+        if next(numbers) % programs == 0:
+            shared[:] = [make()]
+        return shared[0]
+
+    if make is not None:  # no part of JAX's interface: without it, tests only take longer
+        mlir.make_ir_context = context
+
+
+share_contexts()
 
 
 LONG = ("test_two_processes.py", "test_resume.py", "test_notebooks.py")  # begun first, lest one worker end alone

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from command_line import assert_refused, seqjax, story, training
+from parameters import drawn
 
 from seqjax.models.bert import BertConfig
 from seqjax.models.bert_reading import BertSizes, TextBERT, WordBERT
@@ -102,7 +103,7 @@ def test_words_are_read_as_the_text_of_their_pieces():
     """With the same parameters, the vector of a word is that of its first piece in the text."""
     init, words = pure(lambda rngs: WordBERT(SIZES, rngs=rngs))
     _, texts = pure(lambda rngs: TextBERT(SIZES, pooled=True, rngs=rngs))
-    params = init(jax.random.key(0))
+    params = drawn(init)
     pieces = np.array([[[3, 0, 0], [4, 5, 6], [7, 8, 0]], [[2, 0, 0], [6, 6, 0], [10**6, -7, 3]]])
     mask = jnp.array([[True, True, True], [True, True, False]])
     tokens = np.array([[9, 3, 4, 5, 6, 7, 8, 10], [9, 2, 6, 6, 10, -7, 10**6, 0]])

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from block_catalogue import BLOCKS, B, D, memory_of
-from flax import nnx
+from parameters import drawn
 
-from seqjax.layers import functional
+from seqjax.models.pure import pure
 from seqjax.ops.dropout import row_keys
 
 SWIFT = {"xla_backend_optimization_level": 0}  # compiling is nearly all that these tests do
@@ -22,9 +22,8 @@ each_causal = pytest.mark.parametrize("row", [row for row in BLOCKS if row.causa
 @functools.cache
 def made(row):
     """``(params, apply)`` of a row of the catalogue, away from zero."""
-    params, apply = functional(row.build(nnx.Rngs(0)))
-    random = np.random.default_rng(3)
-    return jax.tree.map(lambda leaf: leaf + random.normal(size=leaf.shape, scale=0.2).astype("float32"), params), apply
+    init, apply = pure(row.build)
+    return drawn(init), apply
 
 
 @functools.cache

@@ -1,15 +1,19 @@
 """Attention and blocks against PyTorch with the same weights, and against the formula in float64 NumPy."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
-from seqjax.layers import Block, CrossAttention, DecoderBlock, Encoded, SelfAttention, functional
+from seqjax.layers import Block, CrossAttention, DecoderBlock, Encoded, SelfAttention
+from seqjax.models.pure import pure
 
 torch = pytest.importorskip("torch", reason="the extra `oracle` (PyTorch) is not installed")
 
+SWIFT = {"xla_backend_optimization_level": 0}
 B, T, S, D, N, F = 3, 6, 5, 8, 2, 12
 REAL = np.arange(T) < np.array([[6], [2], [4]])
 SEEN = np.arange(S) < np.array([[3], [5], [1]])
@@ -60,16 +64,16 @@ def away(module):
     return module.eval()
 
 
-def assert_equal(layer, params, module, *given, **how):
+def assert_equal(make, params, module, *given, **how):
     """Outputs at real steps, and the gradient by the inputs of a weighted sum of them."""
-    params, apply = jax.tree.map(jnp.asarray, params), functional(layer).apply
+    params, (_, apply) = jax.tree.map(jnp.asarray, params), pure(make)
     weight = np.cos(np.arange(T))[:, None] * REAL[..., None]
 
     def loss(xs):
         ys = apply(params, xs, mask=jnp.asarray(REAL), **how)[1]
         return (ys * weight).sum(), ys
 
-    by_xs, ys = jax.device_get(jax.grad(loss, has_aux=True)(jnp.asarray(XS)))
+    by_xs, ys = jax.device_get(jax.jit(jax.grad(loss, has_aux=True), compiler_options=SWIFT)(jnp.asarray(XS)))
     xs = torch.tensor(XS, requires_grad=True)
     out = module(xs, *given)
     (out * torch.tensor(weight, dtype=torch.float32)).sum().backward()
@@ -85,30 +89,39 @@ UNREAL, UNSEEN = torch.tensor(~REAL), torch.tensor(~SEEN)
 def test_self_attention_equals_pytorch(causal):
     torch.manual_seed(0)
     module = away(torch.nn.MultiheadAttention(D, N, batch_first=True))
-    layer, params = SelfAttention(D, N, causal=causal, rngs=nnx.Rngs(0)), attends(module)
+    params = attends(module)
     later = LATER if causal else None
 
     def theirs(xs):
         return module(xs, xs, xs, key_padding_mask=UNREAL, attn_mask=later, need_weights=False)[0]
 
-    assert_equal(layer, params, theirs)
+    def ours(rngs):
+        return SelfAttention(D, N, causal=causal, rngs=rngs)
+
+    assert_equal(ours, params, theirs)
     wanted = module(*[torch.tensor(XS)] * 3, key_padding_mask=UNREAL, attn_mask=later, average_attn_weights=False)[1]
-    apply = functional(layer).apply
-    weights = apply(jax.tree.map(jnp.asarray, params), jnp.asarray(XS), mask=jnp.asarray(REAL), method="weights")
+    look = jax.jit(functools.partial(pure(ours)[1], method="weights"), compiler_options=SWIFT)
+    weights = look(jax.tree.map(jnp.asarray, params), jnp.asarray(XS), mask=jnp.asarray(REAL))
     np.testing.assert_allclose(weights, wanted.detach().numpy() * REAL[:, None, :, None], atol=1e-6)
 
 
 def test_cross_attention_equals_pytorch():
     torch.manual_seed(0)
     module = away(torch.nn.MultiheadAttention(D, N, batch_first=True))
-    params, apply = jax.tree.map(jnp.asarray, looks(module)), functional(CrossAttention(D, N, rngs=nnx.Rngs(0))).apply
-    memory = apply(params, jnp.asarray(MEMORY), jnp.asarray(SEEN), method="remember")
+    _, apply = pure(lambda rngs: CrossAttention(D, N, rngs=rngs))
+
+    @functools.partial(jax.jit, compiler_options=SWIFT)
+    def ours(params, xs):
+        memory = apply(params, jnp.asarray(MEMORY), jnp.asarray(SEEN), method="remember")
+        first = apply(params, xs[:, :1], memory)
+        return apply(params, xs, memory), first, apply(params, xs, memory, method="weights")
+
     xs, seen = torch.tensor(XS), torch.tensor(MEMORY)
     out, wanted = module(xs, seen, seen, key_padding_mask=UNSEEN, average_attn_weights=False)
-    ours = jnp.asarray(XS)
-    np.testing.assert_allclose(apply(params, ours, memory), out.detach().numpy(), atol=1e-5)
-    np.testing.assert_allclose(apply(params, ours[:, :1], memory), out.detach().numpy()[:, :1], atol=1e-5)
-    np.testing.assert_allclose(apply(params, ours, memory, method="weights"), wanted.detach().numpy(), atol=1e-6)
+    ys, first, weights = ours(jax.tree.map(jnp.asarray, looks(module)), jnp.asarray(XS))
+    np.testing.assert_allclose(ys, out.detach().numpy(), atol=1e-5)
+    np.testing.assert_allclose(first, out.detach().numpy()[:, :1], atol=1e-5)
+    np.testing.assert_allclose(weights, wanted.detach().numpy(), atol=1e-6)
 
 
 @pytest.mark.parametrize("place", ["pre", "post"])
@@ -120,11 +133,14 @@ def test_a_block_equals_pytorchs_encoder_layer(place, activation):
             D, N, F, dropout=0.0, activation=activation, batch_first=True, norm_first=place == "pre"
         )
     )
-    attention = SelfAttention(D, N, causal=False, rngs=nnx.Rngs(0))
-    block = Block(attention, D, F, place=place, activation=activation, rngs=nnx.Rngs(0))
+
+    def ours(rngs):
+        attention = SelfAttention(D, N, causal=False, rngs=rngs)
+        return Block(attention, D, F, place=place, activation=activation, rngs=rngs)
+
     params = {"mixer": attends(module.self_attn), "feed_forward": fed(module)}
     params |= {"mixer_norm": normal(module.norm1), "feed_forward_norm": normal(module.norm2)}
-    assert_equal(block, params, lambda xs: module.train()(xs, src_key_padding_mask=UNREAL))
+    assert_equal(ours, params, lambda xs: module.train()(xs, src_key_padding_mask=UNREAL))
 
 
 @pytest.mark.parametrize("place", ["pre", "post"])
@@ -136,9 +152,11 @@ def test_a_decoder_block_equals_pytorchs_decoder_layer(place, activation):
             D, N, F, dropout=0.0, activation=activation, batch_first=True, norm_first=place == "pre"
         )
     )
-    rngs = nnx.Rngs(0)
-    attention, cross = SelfAttention(D, N, rngs=rngs), CrossAttention(D, N, rngs=rngs)
-    block = DecoderBlock(attention, cross, D, F, place=place, activation=activation, rngs=rngs)
+
+    def ours(rngs):
+        attention, cross = SelfAttention(D, N, rngs=rngs), CrossAttention(D, N, rngs=rngs)
+        return DecoderBlock(attention, cross, D, F, place=place, activation=activation, rngs=rngs)
+
     params = {"mixer": attends(module.self_attn), "cross": looks(module.multihead_attn), "feed_forward": fed(module)}
     params |= {"mixer_norm": normal(module.norm1), "cross_norm": normal(module.norm2)}
     params |= {"feed_forward_norm": normal(module.norm3)}
@@ -146,7 +164,7 @@ def test_a_decoder_block_equals_pytorchs_decoder_layer(place, activation):
     def theirs(xs):
         return module(xs, torch.tensor(MEMORY), LATER, None, UNREAL, UNSEEN)
 
-    assert_equal(block, params, theirs, memory=Encoded(jnp.asarray(MEMORY), jnp.asarray(SEEN)))
+    assert_equal(ours, params, theirs, memory=Encoded(jnp.asarray(MEMORY), jnp.asarray(SEEN)))
 
 
 def test_grouped_heads_equal_pytorchs():
@@ -204,5 +222,5 @@ def test_attention_equals_its_formula(positions, window, groups):
     layer = SelfAttention(D, 4, kv_heads=groups, positions=positions, window=window, bias=False, rngs=nnx.Rngs(1))
     real, reset = np.random.default_rng(2).random((B, T)) < 0.8, np.zeros((B, T), bool)
     reset[:, 0], reset[1, 3], reset[2, [2, 4]] = True, True, True
-    ys = layer(jnp.asarray(XS), mask=jnp.asarray(real), reset=jnp.asarray(reset))[1]
+    ys = jax.jit(layer, compiler_options=SWIFT)(jnp.asarray(XS), mask=jnp.asarray(real), reset=jnp.asarray(reset))[1]
     np.testing.assert_allclose(ys, slowly(layer, XS.astype(np.float64), real, reset), atol=1e-6)

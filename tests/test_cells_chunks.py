@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from catalogue import CELLS, name_of
 from cell_runs import QUICKLY
+from parameters import drawn
 
 from seqjax import cells, unroll
 from seqjax.cells import clock
 from seqjax.cells.clock import chunk_length
+from seqjax.cells.unroll import _along_time
 
 SOME = [row for row in CELLS if row.name in ("lstm", "gru", "attentive")]
 
@@ -41,10 +43,14 @@ def test_chunks_change_nothing(cell, steps, monkeypatch):
 
             return jax.value_and_grad(loss, (0, 1))(params, xs, context)
 
-        wanted = [run("scan", reverse) for reverse in (False, True)]
-        monkeypatch.setattr(clock, "chunk_length", lambda time, drive, weights: steps)
-        jax.clear_caches()
-        got = [run("fused", reverse) for reverse in (False, True)]
+        asked = []
+        monkeypatch.setattr(clock, "chunk_length", lambda *sizes: asked.append(sizes) or steps)
+        _along_time.clear_cache()
+        both = [(method, reverse) for method in ("scan", "fused") for reverse in (False, True)]
+        found = jax.jit(lambda: [run(*way) for way in both], compiler_options=QUICKLY)()
+        _along_time.clear_cache()
+        assert asked
+        wanted, got = found[:2], found[2:]
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-12), got, wanted)
 
 
@@ -59,8 +65,8 @@ def test_little_is_padded(time):
 @pytest.mark.parametrize("cell", [cells.LSTM, cells.GRU], ids=["lstm", "gru"])
 def test_wide_weights_have_the_gradient_of_the_scan(cell):
     """Widths of 64 and its multiples are turned over before their products; once and twice derived, and vmapped."""
-    params = cell.init(jax.random.key(0), 64, 64)
-    xs = jax.random.normal(jax.random.key(1), (2, 3, 64))
+    params = drawn(lambda key: cell.init(key, 64, 64), scale=0.1)
+    xs = jnp.asarray(np.random.default_rng(1).normal(size=(2, 3, 64)), jnp.float32)
 
     def gradient(method, params, xs):
         return jax.grad(lambda params, xs: jnp.sin(unroll(cell, params, xs, method=method)[1]).sum(), (0, 1))(

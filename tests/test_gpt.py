@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from parameters import drawn
 
 from seqjax.checks import InputError
 from seqjax.decoding import Sampling, generate, pad_prompts
@@ -29,9 +30,8 @@ each_context = pytest.mark.parametrize("context", WINDOWS)
 @functools.cache
 def made(context: int, config: GPTConfig):
     """The model, and parameters away from zero."""
-    model, random = gpt(config, V, context), np.random.default_rng(0)
-    params = model.init(jax.random.key(0))
-    return model, jax.tree.map(lambda leaf: leaf + random.normal(size=leaf.shape, scale=0.3).astype("float32"), params)
+    model = gpt(config, V, context)
+    return model, drawn(model.init)
 
 
 def ids_of(rows: int, time: int, seed: int = 0) -> np.ndarray:

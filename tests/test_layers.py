@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from catalogue import LAYERS, B, D, H, name_of
 from flax import nnx
+from parameters import drawn
 
 from seqjax import cells
 from seqjax.checks import InputError
 from seqjax.layers import Bidirectional, Linear, Recurrent, Stack, functional
+from seqjax.models.pure import pure
 from seqjax.ops.dropout import row_keys
 
 SWIFT = {"xla_backend_optimization_level": 0}  # compiling is nearly all that these tests do
@@ -30,8 +32,8 @@ def noisy(params):
 @functools.cache
 def made(row):
     """``(params, apply)`` of a row of the catalogue."""
-    params, apply = functional(row.build(nnx.Rngs(0)))
-    return noisy(params), apply
+    init, apply = pure(row.build)
+    return drawn(init), apply
 
 
 @functools.cache

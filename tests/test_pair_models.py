@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from catalogue import name_of
 from pair_catalogue import PAIR_MODELS, SOURCE, TARGET
+from parameters import drawn
 
 from seqjax.decoding import Sampling, beam_search, generate
 from seqjax.ops.dropout import row_keys
@@ -26,9 +27,8 @@ SWIFT = {"xla_backend_optimization_level": 0}
 @functools.cache
 def made(row):
     """The model, and parameters away from zero."""
-    model, random = row.build(), np.random.default_rng(0)
-    params = model.init(jax.random.key(0))
-    return model, jax.tree.map(lambda leaf: leaf + random.normal(size=leaf.shape, scale=0.3).astype("float32"), params)
+    model = row.build()
+    return model, drawn(model.init)
 
 
 @functools.cache

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from catalogue import name_of
+from parameters import drawn
 from reading_catalogue import READING_MODELS
 
 from seqjax.ops.dropout import row_keys
@@ -24,9 +25,7 @@ each_causal = pytest.mark.parametrize("row", [row for row in READING_MODELS if r
 def reader(row):
     """Compiled outputs, and the gradient of the sum of their squares over real rows, or real steps."""
     init, apply = row.build()
-    random = np.random.default_rng(0)
-    params = jax.jit(init, compiler_options=SWIFT)(jax.random.key(0))
-    params = jax.tree.map(lambda leaf: leaf + random.normal(size=leaf.shape, scale=0.3).astype("float32"), params)
+    params = drawn(init)
 
     def run(batch):
         def total(params):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 from pair_catalogue import SOURCE, TARGET
+from parameters import drawn
 
 from seqjax import cells
 from seqjax.checks import InputError
@@ -46,9 +47,8 @@ def spread(given, source, target, fill: int):
 
 def made(**shape):
     """A model and parameters away from zero."""
-    model, random = seq2seq(Seq2SeqConfig(features=4, **shape), SOURCE, TARGET), np.random.default_rng(0)
-    params = model.init(jax.random.key(0))
-    return model, jax.tree.map(lambda leaf: leaf + random.normal(size=leaf.shape, scale=0.3).astype("float32"), params)
+    model = seq2seq(Seq2SeqConfig(features=4, **shape), SOURCE, TARGET)
+    return model, drawn(model.init)
 
 
 def close(actual, wanted):
