@@ -31,7 +31,7 @@ def reached(folder):
 
 def test_a_run_killed_three_times_is_the_run_left_alone(tmp_path):
     pick, options = random.Random(6), PLATEAU | AVERAGE | {"steps": 60}
-    alone = start(flags(tmp_path / "alone", **options))
+    output_of(start(flags(tmp_path / "alone", **options)))  # before the others: what it compiles, they find
     command = flags(tmp_path / "killed", **options)
     for least in (pick.randrange(0, 15), pick.randrange(15, 30), pick.randrange(30, 45)):
         process = start(command)
@@ -41,7 +41,6 @@ def test_a_run_killed_three_times_is_the_run_left_alone(tmp_path):
         process.kill()
         output_of(process, -9)
     assert "continuing at step" in output_of(start(command))
-    output_of(alone)
     ended = record(tmp_path / "alone")
     assert difference(record(tmp_path / "killed"), ended) == ""
     assert len({row["learning_rate"] for row in ended.rows if row["split"] == "train"}) > 2  # the plateau was seen
@@ -58,11 +57,23 @@ def test_everything_that_is_remembered_survives_a_stop(tmp_path, changes):
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory):
-    """A run that nobody stopped."""
-    folder = tmp_path_factory.mktemp("alone")
+def ended(tmp_path_factory):
+    """The folder of a run that nobody stopped."""
+    folder = tmp_path_factory.mktemp("ended")
     assert run_here(flags(folder)) == 0
-    return record(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def alone(ended):
+    """What that run left behind."""
+    return record(ended)
+
+
+def again(folder, ended, **changes):
+    """The command of a run into a copy of ``ended``, which reads the same text."""
+    shutil.copytree(ended / "run", folder / "run")
+    return flags(folder, **{"data__path": ended / "text.txt"} | changes)
 
 
 def test_a_run_left_alone_is_the_same_twice(tmp_path, alone):
@@ -80,16 +91,15 @@ def test_a_signal_between_steps_loses_nothing(tmp_path, alone, capsys, step):
     assert difference(record(tmp_path), alone) == ""
 
 
-def test_a_finished_run_started_again_changes_nothing(tmp_path, alone, capsys):
-    for _ in range(2):
-        assert run_here(flags(tmp_path)) == 0
+def test_a_finished_run_started_again_changes_nothing(tmp_path, ended, alone, capsys):
+    assert run_here(again(tmp_path, ended)) == 0
     assert "continuing at step 40" in capsys.readouterr().out
     assert difference(record(tmp_path), alone) == ""
 
 
-def test_more_steps_extend_a_run_and_its_schedule_keeps_its_horizon(tmp_path, alone):
-    run_here(flags(tmp_path))
-    run_here(flags(tmp_path, steps=60))
+def test_more_steps_extend_a_run_and_its_schedule_keeps_its_horizon(tmp_path, ended, alone):
+    command = again(tmp_path, ended)
+    run_here([*command, "--steps", "60"])
     extended = record(tmp_path)
     kept = [row for row in alone.rows if row["split"] != "test"]
     assert extended.rows[: len(kept)] == kept
@@ -97,24 +107,24 @@ def test_more_steps_extend_a_run_and_its_schedule_keeps_its_horizon(tmp_path, al
     assert rates[40] == rates[45] == rates[60] == 0.0
     assert rates[35] > 0
     with pytest.raises(InputError, match="steps: the run has 60, this command asks for 40"):
-        run_here(flags(tmp_path))
+        run_here(command)
 
 
 def test_an_extension_stopped_half_way_is_the_extension_left_alone(tmp_path):
     constant = {"optimizer__schedule": "constant", "sample_tokens": 0}
-    for name in ("one", "two"):
-        run_here(flags(tmp_path / name, steps=20, **constant))
+    run_here(flags(tmp_path / "one", steps=20, **constant))
+    further = again(tmp_path / "two", tmp_path / "one", steps=40, **constant)
     run_here(flags(tmp_path / "one", steps=40, **constant))
-    run_here(flags(tmp_path / "two", steps=40, **constant), at=7, act=ask_to_stop)
-    run_here(flags(tmp_path / "two", steps=40, **constant))
+    run_here(further, at=7, act=ask_to_stop)
+    run_here(further)
     assert difference(record(tmp_path / "one"), record(tmp_path / "two")) == ""
 
 
-def test_another_configuration_in_the_folder_is_refused_with_the_difference(tmp_path, alone):
-    run_here(flags(tmp_path))
+def test_another_configuration_in_the_folder_is_refused_with_the_difference(tmp_path, ended, alone):
+    command = again(tmp_path, ended)
     wanted = r"(?s)another configuration.*model.features: the run has 8, this command asks for 12.*seed: the run has 0"
     with pytest.raises(InputError, match=wanted):
-        run_here(flags(tmp_path, model__features=12, seed=3))
+        run_here([*command, "--model.features", "12", "--seed", "3"])
     assert difference(record(tmp_path), alone) == ""
 
 
@@ -137,13 +147,13 @@ def test_a_damaged_newest_checkpoint_is_named_and_the_older_one_gives_the_same_e
     assert (checkpoints / "broken-33").is_dir()
 
 
-def test_a_run_with_only_damaged_checkpoints_is_refused_and_kept(tmp_path):
-    run_here(flags(tmp_path, keep=1))
-    (newest,) = (tmp_path / "run" / "checkpoints").iterdir()
-    shutil.rmtree(newest / "params")
+def test_a_run_with_only_damaged_checkpoints_is_refused_and_kept(tmp_path, ended):
+    command = again(tmp_path, ended)
+    for checkpoint in (tmp_path / "run" / "checkpoints").iterdir():
+        shutil.rmtree(checkpoint / "params")
     before = (tmp_path / "run" / "metrics.jsonl").read_bytes()
     with pytest.raises(InputError, match="no checkpoint here can be used, and nothing was changed"):
-        run_here(flags(tmp_path, keep=1))
+        run_here(command)
     assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
 
 

@@ -17,7 +17,7 @@ from jax.sharding import PartitionSpec as P
 from seqjax.checks import InputError
 from seqjax.models import LanguageModelConfig, whole_past
 from seqjax.tasks.lm import objective
-from seqjax.training.devices import check_replicas, check_rows, fetch, fitting, local_rows, place
+from seqjax.training.devices import check_replicas, check_rows, fetch, fitting, local_rows, place, place_whole
 from seqjax.training.evaluation import Evaluator
 from seqjax.training.optimizers import OptimizerConfig, make_optimizer
 from seqjax.training.state import AXIS, STATE, TrainState, create_state
@@ -267,6 +267,15 @@ def test_rows_that_do_not_split_are_evaluated_on_fewer_devices():
     assert len(fitting(6)) == 3
     for name, sums in wanted.items():
         assert found[name] == pytest.approx(sums, rel=1e-6)
+
+
+def test_parameters_of_the_host_or_of_the_devices_are_evaluated_by_one_program(caplog):
+    evaluate, batches = Evaluator(toy.OBJECTIVE, toy.carry), [toy.batch(number) for number in range(3)]
+    params = jax.device_get(toy.init(jax.random.key(0)))
+    with jax.log_compiles():
+        first, second = evaluate(params, batches), evaluate(place_whole(params), batches)
+    assert first == second
+    assert sum(record.getMessage().startswith("Compiling jit(_fun)") for record in caplog.records) == 1
 
 
 def test_a_replica_that_differs_is_noticed():

@@ -93,11 +93,20 @@ def place(state: TrainState, devices: Devices | None = None) -> TrainState:
     ``state.carry`` holds the global batch, leaves (rows, ·); on the devices it is (local devices, rows each, ·).
     A step gives its state's memory up: use what this returns, no longer ``state``.
     """
+    carry = place_rows(state.carry, devices)
+    return place_whole(state._replace(carry=None), devices)._replace(carry=carry)
+
+
+def place_whole(tree, devices: Devices | None = None):
+    """All of a tree on each of this process's devices; what is there already stays."""
     mesh = Mesh(np.array(devices or jax.local_devices()), (AXIS,))
-    whole = NamedSharding(mesh, PartitionSpec())
-    split = NamedSharding(mesh, PartitionSpec(AXIS))
-    carry = jax.device_put(local_rows(state.carry, devices), split)
-    return jax.device_put(state._replace(carry=None), whole)._replace(carry=carry)
+    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def place_rows(tree, devices: Devices | None = None):
+    """The rows of a global batch, each device its share: :func:`local_rows` where they are computed on."""
+    mesh = Mesh(np.array(devices or jax.local_devices()), (AXIS,))
+    return jax.device_put(local_rows(tree, devices), NamedSharding(mesh, PartitionSpec(AXIS)))
 
 
 def local_rows(batch, devices: Devices | None = None):

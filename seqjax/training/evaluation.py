@@ -6,14 +6,14 @@ from typing import Any
 
 import jax
 
-from seqjax.training.devices import fitting, local_rows
+from seqjax.training.devices import fitting, local_rows, place_rows, place_whole
 from seqjax.training.step import Objective, make_eval_step, parallel_eval
 
 Totals = dict[str, tuple[float, float]]  # {name: (sum, count)}
 
 
 class Evaluator:
-    """Evaluates parameters over batches, compiled once for each shape.
+    """Evaluates parameters over batches, compiled once for each shape, wherever parameters and carry come from.
 
     Batches go to as many devices as share their rows evenly: what is evaluated need not be what was trained on.
 
@@ -37,7 +37,7 @@ class Evaluator:
                 rows = len(next(iter(batch.values())))
                 devices = fitting(rows)
                 some = tuple(devices) if len(devices) < jax.local_device_count() else None
-                carry = local_rows(self._carry(rows), some)
+                params, carry = place_whole(params, some), place_rows(self._carry(rows), some)
             carry, sums = self._steps(some)(params, carry, local_rows(batch, some))
             add(totals, pending)  # the batch before: it is done by now
             pending = sums
