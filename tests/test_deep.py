@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from block_catalogue import B, D, M, N, block, decoder, hybrid, memory_of
 from flax import nnx
+from parameters import drawn
 
 from seqjax import cells
 from seqjax.checks import InputError
@@ -29,6 +30,7 @@ from seqjax.layers import (
     unstacked,
 )
 from seqjax.layers.cache import first_slots
+from seqjax.models.pure import pure
 from seqjax.ops.dropout import fold, row_keys
 
 T, L = 6, 3
@@ -43,8 +45,9 @@ def inputs(time: int = T, seed: int = 0):
 @functools.cache
 def stack(kind: str, remat: bool = False):
     """The parameters of a deep stack, and its function."""
-    deep = Deep({"block": block, "hybrid": hybrid, "decoder": decoder}[kind], L, remat=remat, rngs=nnx.Rngs(0))
-    return functional(deep)
+    make = {"block": block, "hybrid": hybrid, "decoder": decoder}[kind]
+    init, apply = pure(lambda rngs: Deep(make, L, remat=remat, rngs=rngs))
+    return drawn(init), apply
 
 
 def given(kind: str) -> dict:
@@ -89,10 +92,14 @@ def test_a_deep_stack_is_its_blocks_in_turn(kind, dropped):
 
 
 def test_a_group_is_its_blocks_in_turn():
-    group, keys = hybrid(nnx.Rngs(0)), row_keys(jax.random.key(0), jnp.arange(B))
-    _, wanted = group.blocks[0](inputs(), keys=fold(keys, 0))
-    _, wanted = group.blocks[1](wanted, keys=fold(keys, 1))
-    assert_close(group(inputs(), keys=keys)[1], wanted)
+    def run(key, xs, keys):
+        group = hybrid(nnx.Rngs(params=key))
+        _, wanted = group.blocks[0](xs, keys=fold(keys, 0))
+        _, wanted = group.blocks[1](wanted, keys=fold(keys, 1))
+        return group(xs, keys=keys)[1], wanted
+
+    found, wanted = swiftly(run, jax.random.key(0), inputs(), row_keys(jax.random.key(0), jnp.arange(B)))
+    assert_close(found, wanted)
 
 
 def test_rematerialisation_changes_no_gradient():

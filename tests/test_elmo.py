@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 from oracles import elmo as oracle
+from parameters import drawn
 
 from seqjax.checks import InputError
 from seqjax.data.word_list import count_words, spell
@@ -34,11 +35,8 @@ LENGTHS = (5, 1, 7, 0)
 @functools.cache
 def made():
     """The model, and parameters away from zero."""
-    model, random = elmo(SHAPE, V, SYMBOLS), np.random.default_rng(0)
-    params = jax.jit(model.init, compiler_options=SWIFT)(jax.random.key(0))
-    return model, jax.tree.map(
-        lambda leaf: np.asarray(leaf) + random.normal(size=leaf.shape, scale=0.3).astype("float32"), params
-    )
+    model = elmo(SHAPE, V, SYMBOLS)
+    return model, jax.tree.map(np.asarray, drawn(model.init))
 
 
 @functools.cache

@@ -1,6 +1,7 @@
 """The house itself: who may import whom, how long a file may be, and whether what the README says is so."""
 
 import ast
+import functools
 import re
 import statistics
 import subprocess
@@ -47,6 +48,7 @@ OUTSIDE = {  # libraries that only these rooms may see
 named = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 
 
+@functools.cache
 def tree_of(path: Path) -> ast.Module:
     """A file as a syntax tree."""
     return ast.parse(path.read_text(encoding="utf-8"))

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 
 from seqjax import cells
-from seqjax.layers import Bidirectional, Recurrent, Stack, functional
+from seqjax.layers import Bidirectional, Recurrent, Stack
+from seqjax.models.pure import pure
 
 torch = pytest.importorskip("torch", reason="the extra `oracle` (PyTorch) is not installed")
 
@@ -32,9 +32,9 @@ def both_ways(module, layer: int):
     return {name: {"params": weights(module, suffix)} for name, suffix in directions.items()}
 
 
-def assert_equal(layer, params, module, xs):
+def assert_equal(make, params, module, xs):
     """Outputs, final states and the gradient by the inputs, on packed lengths."""
-    params, (_, apply) = jax.tree.map(jnp.asarray, params), functional(layer)
+    params, (_, apply) = jax.tree.map(jnp.asarray, params), pure(make)
     mask, weight = np.arange(T) < np.array(LENGTHS)[:, None], np.cos(np.arange(T))[:, None]
 
     def loss(xs):
@@ -66,7 +66,8 @@ def test_layers_equal_pytorch(kind, shape):
     xs = np.random.default_rng(0).normal(size=(B, T, D)).astype(np.float32)
     single = [both_ways(module, n) if both else {"params": weights(module, f"l{n}")} for n in range(layers)]
     if layers == 1:
-        assert_equal((Bidirectional if both else Recurrent)(cell, D, H, rngs=nnx.Rngs(0)), single[0], module, xs)
+        kind = Bidirectional if both else Recurrent
+        assert_equal(lambda rngs: kind(cell, D, H, rngs=rngs), single[0], module, xs)
     else:
-        stack = Stack(cell, D, H, layers=layers, bidirectional=both, rngs=nnx.Rngs(0))
-        assert_equal(stack, {"layers": dict(enumerate(single))}, module, xs)
+        how = {"layers": layers, "bidirectional": both}
+        assert_equal(lambda rngs: Stack(cell, D, H, rngs=rngs, **how), {"layers": dict(enumerate(single))}, module, xs)

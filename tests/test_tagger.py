@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from parameters import drawn
 
 from seqjax.checks import InputError
 from seqjax.data.tag_schemes import first_illegal, legal_transitions
@@ -34,9 +35,7 @@ def compiled():
     """A delayed tagger with a CRF, weights away from zero: its emissions, nats, gradient and tags."""
     legal = crf.Transitions(*map(jnp.asarray, legal_transitions(TAGS, "bio")))
     model = tagger(lambda rngs: WordReader(config(delay=DELAY), V, C, rngs=rngs), K, legal=legal)
-    random = np.random.default_rng(0)
-    params = jax.jit(model.init, compiler_options=SWIFT)(jax.random.key(0))
-    params = jax.tree.map(lambda leaf: leaf + random.normal(size=leaf.shape, scale=0.5).astype("float32"), params)
+    params = drawn(model.init)
 
     def run(batch):
         nats, gradient = jax.value_and_grad(model.nats)(params, batch, None)

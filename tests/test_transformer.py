@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from parameters import drawn
 
 from seqjax.checks import InputError
 from seqjax.layers import parameter_table
@@ -20,9 +21,8 @@ SWIFT = {"xla_backend_optimization_level": 0}
 @functools.cache
 def made(**shape):
     """The model, and parameters away from zero."""
-    model, random = transformer(TransformerConfig(**(SHAPE | shape)), V, V, (S, T)), np.random.default_rng(0)
-    params = model.init(jax.random.key(0))
-    return model, jax.tree.map(lambda leaf: leaf + random.normal(size=leaf.shape, scale=0.3).astype("float32"), params)
+    model = transformer(TransformerConfig(**(SHAPE | shape)), V, V, (S, T))
+    return model, drawn(model.init, seed=1)
 
 
 def batch_of(rows: int = 3) -> dict[str, np.ndarray]:
