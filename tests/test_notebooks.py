@@ -1,7 +1,12 @@
-"""The notebooks are committed clean, and run from top to bottom: in a kernel where there is one, else in place."""
+"""The notebooks are committed clean, and run from top to bottom: in a kernel where there is one, else in place.
+
+A worker's notebooks run in one kernel, one after the other, each from an empty namespace: what one has imported and
+compiled, the next need not.
+"""
 
 import importlib.util
 import json
+import os
 import pathlib
 
 import pytest
@@ -22,12 +27,40 @@ def code_cells(path):
             yield cell["id"], "\n".join("" if line.startswith("%") else line for line in lines)
 
 
-def run_in_kernel(path, folder):
+AFRESH = """
+import os
+import matplotlib
+os.chdir({folder!r})
+matplotlib.rcdefaults()
+get_ipython().reset()
+"""  # leaves no name behind, not even these
+
+
+@pytest.fixture(scope="module")
+def kernel():
+    """A kernel that the notebooks of this worker share; None where none is installed."""
+    if not KERNEL:
+        yield None
+        return
+    import nbclient
+    import nbformat
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEQJAX_TOY", "1")
+        flags = os.environ.get("XLA_FLAGS", "").split()
+        patch.setenv("XLA_FLAGS", " ".join(flag for flag in flags if "device_count" not in flag))  # one, as at home
+        client = nbclient.NotebookClient(nbformat.v4.new_notebook())
+        with client.setup_kernel():
+            yield client.km
+
+
+def run_in_kernel(kernel, path, folder):
     import nbclient
     import nbformat
 
     notebook = nbformat.read(path, as_version=4)
-    nbclient.NotebookClient(notebook, timeout=SECONDS, resources={"metadata": {"path": str(folder)}}).execute()
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(AFRESH.format(folder=str(folder))))
+    nbclient.NotebookClient(notebook, km=kernel, timeout=SECONDS).execute()
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
 
 
@@ -43,11 +76,11 @@ def test_the_lectures_are_numbered_from_one_without_a_gap():
 
 
 @each_notebook
-def test_a_notebook_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
+def test_a_notebook_runs_from_top_to_bottom(path, kernel, tmp_path, monkeypatch):
     monkeypatch.setenv("SEQJAX_TOY", "1")
     monkeypatch.chdir(tmp_path)
-    if KERNEL:
-        outputs = run_in_kernel(path, tmp_path)
+    if kernel:
+        outputs = run_in_kernel(kernel, path, tmp_path)
         assert any("image/png" in output.get("data", {}) for output in outputs), "no figure was shown"
     else:
         assert run_in_place(path)["toy"] is True
