@@ -67,9 +67,8 @@ class DivergenceConfig:
     def __post_init__(self):
         for name, most in (("weight", np.inf), ("begin", 1), ("left", 1), ("floor", np.inf)):
             if not 0 <= getattr(self, name) <= most or not np.isfinite(getattr(self, name)):
-                raise InputError(
-                    f"--divergence.{name} should be finite and lie in [0, {most}], but it is {getattr(self, name)}."
-                )
+                wanted = f"lie in [0, {most}]" if np.isfinite(most) else "be finite and at least 0"
+                raise InputError(f"--divergence.{name} should {wanted}, but it is {getattr(self, name)}.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -192,14 +191,15 @@ def report(totals: Totals, split: str) -> dict[str, float]:
 
 
 def units_of(folder: RunFolder, splits: StrokeSplits | None) -> dict[str, Any]:
-    """The run's classes, what offsets are divided by, and how far drawings reach; of the training split if new."""
+    """The run's classes, what offsets are divided by, and how far nearly all points reach; of the training split if new."""
 
     def prepare(first: bool) -> dict[str, Any]:
         if first and splits is not None and not folder.scaling.exists():
             scale = spread(splits.train)
-            places = [np.abs(np.cumsum(one.strokes[:, :2], axis=0)).max() for one in splits.train]
+            places = np.concatenate([np.abs(np.cumsum(one.strokes[:, :2], axis=0)).ravel() for one in splits.train])
+            far = float(np.quantile(places, 0.99))  # a few large drawings should not make a grid coarse for all
             LabelList(class_names(splits.train)).save(folder.labels)
-            replace_text(folder.scaling, json.dumps({"spread": scale, "reach": 1.25 * float(max(places)) / scale}))
+            replace_text(folder.scaling, json.dumps({"spread": scale, "reach": 1.25 * far / scale}))
         return read_json(folder.scaling) | {"names": LabelList.load(folder.labels).names}
 
     return writer_first(prepare)
