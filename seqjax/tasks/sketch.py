@@ -191,7 +191,7 @@ def report(totals: Totals, split: str) -> dict[str, float]:
 
 
 def units_of(folder: RunFolder, splits: StrokeSplits | None) -> dict[str, Any]:
-    """The run's classes, what offsets are divided by, and how far nearly all points reach; of the training split if new."""
+    """The run's classes, the divisor of offsets, and how far nearly all points reach; of the training split if new."""
 
     def prepare(first: bool) -> dict[str, Any]:
         if first and splits is not None and not folder.scaling.exists():
