@@ -103,12 +103,18 @@ def evaluate(arguments: list[str]) -> None:
     run = open_existing(options.run)
     params, step = best_of(run)
     metrics = run.task.evaluate(run.config, run.folder, params, options.data)
-    given = " ".join([options.data.path] if isinstance(options.data.path, str) else options.data.path)
+    given = " ".join(files_in(options.data))
     if options.json:
         print(json.dumps({"step": step} | ({"path": given} if given else {"split": "test"}) | metrics))
         return
     rows = [metrics] if len(metrics) <= 6 else [{"metric": name, "value": value} for name, value in metrics.items()]
     Reporter(run.config.steps).table(f"{run.folder.path}, step {step:,}: {given or 'test split'}", rows)
+
+
+def files_in(data) -> list[str]:
+    """The files that an object of ``Task.evaluated`` names."""
+    found = [getattr(data, name, ()) for name in ("path", "similarity", "analogies")]
+    return [name for names in found for name in ([names] if isinstance(names, str) else names) if name]
 
 
 def generate(arguments: list[str]) -> None:

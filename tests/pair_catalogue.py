@@ -3,12 +3,14 @@
 SOURCE and TARGET are the sizes of the vocabularies; id 0 begins and ends every target.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
+from seqjax.decoding.decodable import for_steps
 from seqjax.models import PairModel, Seq2SeqConfig, TransformerConfig, seq2seq, transformer
 from seqjax.models.captioner import AttentionCaptionerConfig, RecurrentCaptionerConfig, captioner
 from seqjax.models.pictures import PictureConfig
@@ -57,16 +59,17 @@ def pictured(name: str, config, **how) -> PairRow:
 
     def build() -> PairModel:
         model = captioner(config, 1, TARGET, LONGEST)
-        start = model.decodable.start
 
         def given(batch):
             return batch | {"source": seen(batch["source"])}
 
+        @functools.cache
+        def seeing(decodable):
+            return decodable._replace(start=lambda weights, inputs: decodable.start(weights, given(inputs)))
+
         return model._replace(
             logits=lambda params, batch, keys, sampled: model.logits(params, given(batch), keys, sampled),
-            decodable=model.decodable._replace(
-                start=lambda weights, inputs: start(weights, given(inputs)), within=None
-            ),
+            decodable=seeing(model.decodable)._replace(within=lambda steps: seeing(for_steps(model.decodable, steps))),
             align=lambda params, batch: model.align(params, given(batch)),
         )
 

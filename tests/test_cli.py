@@ -18,7 +18,7 @@ from seqjax import cells
 from seqjax.ops.sampling import Sampling
 from seqjax.process import exit_with
 from seqjax.tasks.lm_use import DOCUMENT, sample
-from seqjax.tasks.session import open_existing, trained
+from seqjax.tasks.session import open_existing, task_named_in, trained
 from seqjax.training.journal import read
 
 ROOT = Path(__file__).parents[1]
@@ -277,6 +277,14 @@ def test_every_verb_has_help(verb):
     said = seqjax(verb, "--help")
     assert said.code == 0
     assert "RUN" in said.out
+
+
+def test_the_run_is_found_behind_flags_that_name_other_things(run, tmp_path):
+    assert task_named_in(["--lm", str(tmp_path), "--json", str(run)]).name == "lm"
+    assert task_named_in(["--prompt", "x" * 300, str(run)]).name == "lm"
+    (tmp_path / "config.json").write_text(json.dumps({"task": "tag", "preset": "bilstm", "config": {}}))
+    assert task_named_in(["--lm", str(tmp_path), str(run)]).name == "lm"
+    assert task_named_in(["--json", str(tmp_path)]).name == "tag"
 
 
 def test_the_version_is_said():

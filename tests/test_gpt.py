@@ -168,6 +168,7 @@ def test_a_cache_is_as_large_as_what_is_to_be_written_and_that_changes_nothing(s
     _, state = jax.eval_shape(given.start, jax.eval_shape(given.prepare, params), inputs)
     assert state.ids.shape == (3, slots)
     assert given == for_steps(model.decodable, steps), "another model would be compiled anew"
+    assert for_steps(model.decodable, 100) == for_steps(model.decodable, 1000) == model.decodable._replace(within=None)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Law 6: resume equals continue, bit for bit, wherever the run was stopped."""
 
+import json
 import random
 import shutil
 import time
@@ -125,6 +126,16 @@ def test_another_configuration_in_the_folder_is_refused_with_the_difference(tmp_
     wanted = r"(?s)another configuration.*model.features: the run has 8, this command asks for 12.*seed: the run has 0"
     with pytest.raises(InputError, match=wanted):
         run_here([*command, "--model.features", "12", "--seed", "3"])
+    assert difference(record(tmp_path), alone) == ""
+
+
+def test_a_run_of_an_older_version_goes_on_with_defaults_for_what_it_does_not_say(tmp_path, ended, alone):
+    command, file = again(tmp_path, ended), tmp_path / "run" / "config.json"
+    said = json.loads(file.read_text())
+    assert said["config"]["model"].pop("residual") is False
+    said["config"].pop("average_last")
+    file.write_text(json.dumps(said))
+    run_here(command)
     assert difference(record(tmp_path), alone) == ""
 
 

@@ -19,6 +19,7 @@ from seqjax.tasks.sketch import build, use
 from seqjax.tasks.sketch_baseline import LEAST, GaussianMixture, fit_baseline, fit_mixture
 from seqjax.tasks.sketch_generate import GenerateSketches, generate
 from seqjax.tasks.sketch_kept import kept_of
+from seqjax.training.configuration import read_json
 from seqjax.training.folder import RunFolder
 from seqjax.training.journal import read
 
@@ -125,11 +126,14 @@ def test_evaluate_repeats_the_last_row_without_the_data_and_reads_other_files(ru
 
 def test_what_a_run_keeps_of_its_drawings_is_what_it_would_read_again(run, tmp_path):
     _, config, folder = open_existing(str(run))
-    kept, again = (kept_of(where, config, None, 1.0) for where in (folder, RunFolder(tmp_path)))
-    for a, b in ((kept.test, again.test), (kept.named, again.named)):
+    spread = read_json(folder.scaling)["spread"]
+    kept, again = (kept_of(where, config, None, spread) for where in (folder, RunFolder(tmp_path)))
+    for a, b in ((kept.test, again.test), (kept.train, again.train)):
         assert [one.name for one in a] == [one.name for one in b]
         assert all(np.array_equal(one.strokes, other.strokes) for one, other in zip(a, b, strict=True))
     np.testing.assert_allclose(kept.rival.pen, again.rival.pen)
+    for one, other in zip(kept.rival.mixture, again.rival.mixture, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("preset", ["decoder-only", "sketchformer", "sketchformer-grid"])

@@ -19,12 +19,13 @@ from seqjax.tasks.sketch import DivergenceConfig, RecurrentSketchConfig, objecti
 B, T, CLASSES = 3, 5, 2
 SWIFT = {"xla_backend_optimization_level": 0}
 RNN = {"encoder_features": 3, "features": 4, "mixtures": 2}
-FORMER = SketchformerConfig(features=4, layers=1, heads=2, hidden=5, latent=3, mixtures=2)
+FORMER = SketchformerConfig(features=4, layers=1, heads=2, hidden=5, latent=3, plan=2, mixtures=2)
 MODELS = {
     "sketch-rnn": lambda: sketch_rnn(SketchRNNConfig(latent=2, **RNN)),
     "decoder-only": lambda: sketch_rnn(SketchRNNConfig(latent=0, places=False, **RNN)),
     "sketchformer": lambda: sketchformer(FORMER, longest=T),
-    "sketchformer-grid": lambda: sketchformer(dataclasses.replace(FORMER, grid=4, plan=0), longest=T, reach=3.0),
+    "sketchformer-paper": lambda: sketchformer(dataclasses.replace(FORMER, plan=0), longest=T),
+    "sketchformer-grid": lambda: sketchformer(dataclasses.replace(FORMER, grid=4), longest=T, reach=3.0),
 }
 
 

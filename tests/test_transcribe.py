@@ -103,6 +103,7 @@ def test_evaluate_repeats_the_last_row_and_reads_other_files(run, folder, tmp_pa
     (tmp_path / "other.tsv").write_text(f"{folder}/0.wav\tbcbcb\n{folder}/gone.wav\ta\n{folder}/1.wav\t{'äö' * 30}\n")
     words = ["evaluate", run, "--json", "--data.path", tmp_path / "other.tsv"]
     assert_refused(seqjax(*words), "gone.wav", "other.tsv, line 2", "--data.skip-broken")
+    assert_refused(seqjax("evaluate", run, "--data.skip-broken"), "its test split would hold what it was trained on")
     said = seqjax(*words, "--data.skip-broken")
     assert json.loads(said.out)["skipped"] == 2
     assert "left out: 1 broken recordings, 1 transcripts longer than their frames" in said.err

@@ -112,6 +112,7 @@ def generate(
         >>> made.tokens.tolist(), made.lengths.tolist()
         ([[1, 2, 3, 4], [3, 4, 4, 4]], [4, 2])
     """
+    check_limits("generate", max_tokens, limits)
     rules, model = Rules(sampling, end, limits), for_steps(model, max_tokens)
     given, progress = begin("generate", model, params, inputs, last, keys, max_tokens, rules, seen, prefix)
     limit = jnp.int32(max_tokens)
@@ -123,7 +124,6 @@ def begin(
     where: str, model: Decodable, params, inputs, last, keys, max_tokens: int, rules: Rules, seen, prefix
 ) -> tuple[Given, Progress]:
     """Check everything that can be checked, open the model, and return what stays and the first progress."""
-    check_limits(where, max_tokens, rules.limits)
     rows = check_last(where, last)
     if keys is not None:
         check_keys(where, keys, (rows,))

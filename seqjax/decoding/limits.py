@@ -121,8 +121,8 @@ def _without_repeats(logits: Array, made: Array, count: Array, n: int) -> Array:
 
 def check_limits(where: str, max_tokens: int, limits: Limits) -> None:
     """Refuse to make no token at all, and a least length above the most."""
-    if max_tokens < 1:
-        raise InputError(f"{where}: `max_tokens` should be at least 1, but it is {max_tokens}.")
+    if not isinstance(max_tokens, int | np.integer) or max_tokens < 1:
+        raise InputError(f"{where}: `max_tokens` should be an integer, at least 1, but it is {max_tokens!r}.")
     if limits.min_length > max_tokens:
         raise InputError(
             f"{where}: `limits.min_length` should be at most `max_tokens` = {max_tokens}, "

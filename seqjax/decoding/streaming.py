@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from seqjax.checks import InputError
 from seqjax.decoding.decodable import Decodable, for_steps
 from seqjax.decoding.engine import OWN_DISTRIBUTION, Rules, begin, run_block
-from seqjax.decoding.limits import NO_LIMITS, Limits
+from seqjax.decoding.limits import NO_LIMITS, Limits, check_limits
 from seqjax.ops.sampling import Sampling
 
 
@@ -57,6 +57,7 @@ def stream(
     """
     if block < 1:
         raise InputError(f"stream: `block` should be at least 1 token, but it is {block}.")
+    check_limits("stream", max_tokens, limits)
     rules, model = Rules(sampling, end, limits), for_steps(model, max_tokens)
     given, progress = begin("stream", model, params, inputs, last, keys, max_tokens, rules, seen, prefix)
     limit = jnp.int32(max_tokens)

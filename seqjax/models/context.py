@@ -102,7 +102,7 @@ def in_windows(reader: Reader, context: int, prepare: Callable[[Any], Any]) -> D
         layers, _ = reader.read(weights, layers, jnp.zeros_like(count), ids, mask)
         used = jnp.broadcast_to(count.max(), count.shape)
         read = prompt["tokens"].shape[1]  # a window that will never be full needs no more slots than there are tokens
-        more = (context if steps is None else min(context, read + steps)) - ids.shape[1]
+        more = min(context, read + steps) - ids.shape[1]
         return (), Reading(jnp.pad(ids, ((0, 0), (0, more))), count, used, _ending_at(_widened(layers, more), used))
 
     def advance(weights, memory, state: Reading, last):
@@ -115,10 +115,11 @@ def in_windows(reader: Reader, context: int, prepare: Callable[[Any], Any]) -> D
         layers, ys = reader.read(weights, state.layers, state.read, last[:, None], None)
         return Reading(ids, state.read + 1, state.used + 1, layers), reader.score(weights, ys[:, 0])
 
-    def within(steps):
+    @functools.cache
+    def of(steps):
         return Decodable(functools.partial(start, steps), advance, prepare)
 
-    return within(None)._replace(within=functools.cache(within))
+    return of(context)._replace(within=lambda steps: of(min(steps, context)))
 
 
 def whole_text(reader: Reader, prepare: Callable[[Any], Any]) -> Decodable:

@@ -143,7 +143,8 @@ def _decodable(apply, capacity: int) -> Decodable:
         full = state.read >= capacity
         return Writing(layers, state.read + 1), jnp.where(full[:, None], ended, scores)
 
-    def within(steps):
-        return Decodable(functools.partial(start, min(capacity, steps)), advance, prepare)
+    @functools.cache
+    def of(slots):
+        return Decodable(functools.partial(start, slots), advance, prepare)
 
-    return within(capacity)._replace(within=functools.cache(within))
+    return of(capacity)._replace(within=lambda steps: of(min(steps, capacity)))

@@ -51,7 +51,7 @@ class SketchformerConfig:
     heads: int = 4  # of every attention
     hidden: int = 0  # inner width of the feed-forward networks; 0: 4 times the features
     latent: int = 64  # Z, features of the vector between
-    plan: int = 8  # numbers that the vector tells each step of its own, on a straight path; 0: none, as in the paper
+    plan: int = 0  # numbers that the vector tells each step of its own, on a straight path; 0: none, as in the paper
     mixtures: int = 20  # K, components of the next point's distribution
     grid: int = 0  # N: points are cells of a grid of N × N; 0: points are numbers, with a mixture
     positions: str = "sinusoidal"  # sinusoidal, learned or rotary

@@ -18,7 +18,7 @@ from seqjax.models.pure import count_parameters
 from seqjax.ops.losses import smoothed_cross_entropy, token_cross_entropy
 from seqjax.ops.metrics import token_accuracy
 from seqjax.tasks.caption_use import Describer, PredictCaptions, examine, predict, score_captions, show
-from seqjax.tasks.contract import Built, Task
+from seqjax.tasks.contract import Built, Task, check_own_split
 from seqjax.training.configuration import ShowingConfig
 from seqjax.training.devices import writer_first
 from seqjax.training.evaluation import Evaluator, Totals
@@ -68,6 +68,9 @@ class CaptionsOption:
 
     path: tuple[str, ...] = ()  # files or folders; default: the run's own test split
     skip_broken: bool = False  # skip broken lines and pictures, and count them
+
+    def __post_init__(self):
+        check_own_split(self, ("skip_broken",))
 
 
 def recurrent(model: RecurrentCaptionerConfig, **changes) -> RecurrentCaptionConfig:

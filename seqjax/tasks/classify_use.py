@@ -15,7 +15,7 @@ from seqjax.models.classifier import ClassModel
 from seqjax.tasks.class_metrics import accuracy_of, confusion_matrix, has_sklearn, macro_f1, most_confused
 from seqjax.tasks.classify_front import Front
 from seqjax.tasks.classify_source import Source, contents_of, labels_in, source_of
-from seqjax.tasks.contract import DataOption
+from seqjax.tasks.contract import DataOption, check_own_split
 from seqjax.tasks.elmo_start import draw_mix
 from seqjax.training.folder import RunFolder
 
@@ -39,6 +39,9 @@ class PredictClass:
             raise InputError(f"predict: --n-best should be at least 1 label, but it is {self.n_best}.")
 
 
+CHANGES = ("skip_broken", "skip_short", "sort")  # how files are read
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClassesOption(DataOption):
     """Which files, and what to do with what is wrong in them."""
@@ -47,13 +50,16 @@ class ClassesOption(DataOption):
     skip_short: bool = False  # of visits: leave out whoever came only once, and count them
     sort: bool = False  # of visits: put the visits of each id in the order of time
 
+    def __post_init__(self):
+        check_own_split(self, CHANGES)
+
     def applied(self, data: Any) -> Any:
         """A run's configuration of data, with what is asked for besides.
 
         Raises:
             InputError: that is nothing for data of this kind.
         """
-        asked = {name: True for name in ("skip_broken", "skip_short", "sort") if getattr(self, name)}
+        asked = {name: True for name in CHANGES if getattr(self, name)}
         known = {field.name for field in dataclasses.fields(data)}
         if strange := [name for name in asked if name not in known]:
             flag = f"--data.{strange[0].replace('_', '-')}"

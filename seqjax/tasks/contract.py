@@ -1,7 +1,7 @@
 """What a task is to the command line: a configuration, presets, a job to train, and uses of a finished run."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -15,6 +15,24 @@ class DataOption:
     """Which files."""
 
     path: tuple[str, ...] = ()  # files or folders; default: the run's own test split
+
+
+def check_own_split(data, flags: Sequence[str]) -> None:
+    """Refuse to read a run's own data otherwise than in training: another reading deals other examples to the test.
+
+    Args:
+        data: an object of ``Task.evaluated``.
+        flags: its boolean fields that change how files are read.
+
+    Raises:
+        InputError: one of them is set, and no files are named.
+    """
+    asked = [f"--data.{name.replace('_', '-')}" for name in flags if getattr(data, name)]
+    if asked and not data.path:
+        raise InputError(
+            f"evaluate: {asked[0]} is for other files, and none are named: the run's own files are read as in "
+            "training, or its test split would hold what it was trained on. Mend them, or try --data.path FILE."
+        )
 
 
 class Built(NamedTuple):

@@ -39,7 +39,7 @@ def session(command: Command) -> Iterator[tuple[RunFolder, Recorder]]:
     check_rows(config.batch_size, config.accumulate)
     writer = jax.process_index() == 0
     identity = as_identity(task.name, preset, config)
-    folder, _ = writer_first(lambda first: open_run(config.out, identity, writer=first))
+    folder, _ = writer_first(lambda first: open_run(config.out, identity, writer=first, kind=type(config)))
     also = (tensorboard(folder.path),) if config.tensorboard and writer else ()
     with (
         undone_unless_begun(folder) if writer else contextlib.nullcontext(),
@@ -113,9 +113,13 @@ def open_existing(path: str) -> Opened:
 
 
 def task_named_in(words: Sequence[str]) -> Task | None:
-    """The task of the first word that is the folder of a run; None if there is none, which opening it will refuse."""
-    for word in words:
-        with contextlib.suppress(InputError):
+    """The task of the word that is the folder of a run; None if there is none, which opening it will refuse.
+
+    A word behind a flag may be another run's, of which the flag speaks: it counts where no other is one.
+    """
+    behind = [before.startswith("--") and "=" not in before for before in ["", *words]]
+    for _, word in sorted(zip(behind, words, strict=False), key=lambda pair: pair[0]):
+        with contextlib.suppress(InputError, OSError):
             return TASKS.get(read_run(word)[1].task)
     return None
 
@@ -133,9 +137,13 @@ def advising(verb: str, words: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        advice = re.sub(r"Train one with \S+|\S+ when it was trained", "", str(error))  # which says so itself
+        advice = re.sub(
+            r"[Tt]rain (one )?with [^.]*--\S+|\S+ when it was trained", "", str(error)
+        )  # which says so itself
         named = dict.fromkeys(re.findall(r"--(?:data|model)\.[a-z.-]*[a-z]", advice))
-        own = {f"--data.{field.name.replace('_', '-')}" for field in dataclasses.fields(task.evaluated)} if task else {}
+        others_files = any(word.startswith("--data.path") for word in words)  # else its flags are of no use
+        known = dataclasses.fields(task.evaluated) if task and others_files else ()
+        own = {f"--data.{field.name.replace('_', '-')}" for field in known} | {"--data.path"}
         others = [flag for flag in named if verb == "predict" or flag not in own]
         if task is None or verb not in ("evaluate", "predict") or not others:
             raise

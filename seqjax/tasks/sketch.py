@@ -114,13 +114,14 @@ FORMER = AttentionSketchConfig(
     steps=1000,
     batch_size=48,
     evaluate_every=250,
+    model=SketchformerConfig(plan=8),
     optimizer=OptimizerConfig(learning_rate=2e-3, warmup=100),
 )
 PRESETS: dict[str, SketchConfig] = {
     "sketch-rnn": RNN,
     "decoder-only": dataclasses.replace(RNN, model=SketchRNNConfig(latent=0, unsteady=0.0)),
     "sketchformer": FORMER,
-    "sketchformer-grid": dataclasses.replace(FORMER, model=SketchformerConfig(grid=32)),
+    "sketchformer-grid": dataclasses.replace(FORMER, model=SketchformerConfig(plan=8, grid=32)),
 }
 
 

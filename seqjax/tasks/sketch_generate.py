@@ -115,7 +115,7 @@ def variations(use: SketchUse, options: GenerateSketches) -> Sheet:
         training vectors look like; Chawla et al. (2002), SMOTE, for doing so between neighbours.
     """
     kept, random = use.kept(), np.random.default_rng(options.seed)
-    pool = kept.named or kept.test
+    pool = kept.train
     vectors = use.encode(use.units([pool[number] for number in random.permutation(len(pool))[:POOL]]))
     latent = [between(vectors, vectors[random.integers(len(vectors))], random) for _ in range(options.count * WIDE)]
     made = use.draw(np.stack(latent), jax.random.key(options.seed), options.temperature)

@@ -1,7 +1,7 @@
 """What a run of drawings keeps beside its parameters, so that its folder is all it needs once it is trained.
 
-The drawings of the test split, those of the training split that a :class:`Namer` learns from, and the rival of the
-report, fitted to all of the training split: ``drawings.npz``.
+The drawings of the test split, those of the training split that a :class:`Namer` learns from and variations are drawn
+between, and the rival of the report, fitted to all of the training split: ``drawings.npz``.
 """
 
 import os
@@ -24,7 +24,7 @@ class Kept(NamedTuple):
     """What is kept; drawings are in the units they came in."""
 
     test: list[Drawing]
-    named: list[Drawing]  # of the training split, each with its class
+    train: list[Drawing]  # of the training split, at most so many as a namer learns from
     rival: Baseline | None  # in units of the training spread
 
 
@@ -56,19 +56,19 @@ def keep(splits: StrokeSplits, spread: float, components: int) -> Kept:
     Example:
         >>> drawings = [Drawing(np.array([[1, 0, 0], [0, 2, 1]], np.float32), name) for name in ("bus", "cat", "")]
         >>> kept = keep(StrokeSplits(drawings, drawings[:1], drawings[1:]), 1.0, 2)
-        >>> [one.name for one in kept.named], len(kept.test), kept.rival.pen.shape
-        (['bus', 'cat'], 2, (3, 3))
+        >>> [one.name for one in kept.train], len(kept.test), kept.rival.pen.shape
+        (['bus', 'cat', ''], 2, (3, 3))
     """
-    named = [one for one in splits.train if one.name]
-    order = np.random.default_rng(0).permutation(len(named))[:MOST]
+    shuffled = np.random.default_rng(0).permutation(len(splits.train)).tolist()
+    order = sorted(shuffled, key=lambda number: not splits.train[number].name)[:MOST]  # those with a class first
     units = stroke_examples(splits.train, spread, []).steps["strokes"]
     rival = fit_baseline(units, components) if components else None
-    return Kept(splits.test, [named[number] for number in sorted(order)], rival)
+    return Kept(splits.test, [splits.train[number] for number in sorted(order)], rival)
 
 
 def save(kept: Kept, path: Path) -> None:
     """Write ``drawings.npz``, whole or not at all."""
-    arrays = _laid("test", kept.test) | _laid("named", kept.named)
+    arrays = _laid("test", kept.test) | _laid("train", kept.train)
     if kept.rival is not None:
         arrays |= {f"rival_{name}": array for name, array in kept.rival.mixture._asdict().items()}
         arrays["rival_pen"] = kept.rival.pen
@@ -87,7 +87,7 @@ def load(path: Path) -> Kept:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        test, named = (_taken(arrays, name) for name in ("test", "named"))
+        test, train = (_taken(arrays, name) for name in ("test", "train"))
         rival = None
         if "rival_pen" in arrays:
             mixture = GaussianMixture(*(arrays[f"rival_{name}"] for name in GaussianMixture._fields))
@@ -97,7 +97,7 @@ def load(path: Path) -> Kept:
             f"{path}: this is not readable as what a run keeps of its drawings ({error}). Delete it where the "
             "drawings themselves are still there: they are read again then."
         ) from None
-    return Kept(test, named, rival)
+    return Kept(test, train, rival)
 
 
 def _laid(name: str, drawings: Sequence[Drawing]) -> dict[str, np.ndarray]:

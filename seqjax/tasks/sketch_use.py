@@ -129,7 +129,7 @@ def examine(use: SketchUse, parts: Mapping[str, Sequence[Drawing]], folder: RunF
         known = [one for one in parts[split] if one.name in use.names]
         if use.model.encode is not None and len(use.names) > 1 and known:
             if not learned:
-                learned.append(learn_names(use, use.kept().named))
+                learned.append(learn_names(use, [one for one in use.kept().train if one.name]))
             chosen = spaced(known, MOST)
             real = use.units(chosen)
             made = own.reconstruct(real)

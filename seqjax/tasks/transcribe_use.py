@@ -19,6 +19,7 @@ from seqjax.data import Examples, Tokenizer, example_batches
 from seqjax.decoding.prefix_beam import Companion, Transcript, prefix_beam_search
 from seqjax.models.transcriber import TranscribeModel
 from seqjax.ops.ctc import ctc_greedy
+from seqjax.tasks.contract import check_own_split
 from seqjax.tasks.error_rates import transcript_metrics
 from seqjax.tasks.transcribe_front import Front
 
@@ -55,6 +56,10 @@ class TranscriptsOption(Search):
 
     path: tuple[str, ...] = ()  # files of RECORDING TAB text; default: the run's own test split
     skip_broken: bool = False  # leave broken lines and recordings out, and count them
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_own_split(self, ("skip_broken",))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,8 @@ def tell_unknown(tokenizer: Tokenizer, texts: Iterable[str]) -> None:
     """
     if tokenizer.unknown is None or tokenizer.kind == "char":  # characters that were never seen are refused
         return
-    words = list(dict.fromkeys(word for text in texts for word in tokenizer.unknown_parts(text)))
+    found = (part.strip() for text in texts for part in tokenizer.unknown_parts(text))
+    words = list(dict.fromkeys(word for word in found if word))
     if words:
         shown = ", ".join(map(repr, words[:SHOWN])) + (", …" if len(words) > SHOWN else "")
         print(f"{len(words)} unknown to the model, each read as <unk>: {shown}", file=sys.stderr)

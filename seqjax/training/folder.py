@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seqjax.checks import InputError
-from seqjax.training.configuration import differences, read_json
+from seqjax.training.configuration import differences, from_dict, read_json
 
 
 class RunFolder(NamedTuple):
@@ -95,7 +95,9 @@ class Identity(NamedTuple):
     config: dict
 
 
-def open_run(path: str | Path, identity: Identity, *, writer: bool = True) -> tuple[RunFolder, Identity]:
+def open_run(
+    path: str | Path, identity: Identity, *, writer: bool = True, kind: type | None = None
+) -> tuple[RunFolder, Identity]:
     """Make the folder of a new run, or check that this command continues the one that is there.
 
     A larger ``steps`` alone extends a run, and its schedule keeps the horizon it had; any other difference
@@ -105,6 +107,7 @@ def open_run(path: str | Path, identity: Identity, *, writer: bool = True) -> tu
         path: the run's folder.
         identity: what this command asks for.
         writer: whether this process writes (process 0 of a cluster).
+        kind: the dataclass of the configuration, whose defaults stand for what a run of an older version does not say.
 
     Returns:
         The folder, and the identity with the horizon that holds for it.
@@ -116,7 +119,7 @@ def open_run(path: str | Path, identity: Identity, *, writer: bool = True) -> tu
     if folder.path.is_file():
         raise InputError(f"--out {folder.path}: this is a file, but a folder is wanted. Choose another --out.")
     if folder.config.exists():
-        identity = _continued(folder, identity)
+        identity = _continued(folder, identity, kind)
     elif folder.path.is_dir() and any(folder.path.iterdir()):
         names = ", ".join(sorted(p.name for p in folder.path.iterdir())[:3])
         raise InputError(
@@ -159,7 +162,7 @@ def undone_unless_begun(folder: RunFolder) -> Iterator[None]:
         raise
 
 
-def _continued(folder: RunFolder, wanted: Identity) -> Identity:
+def _continued(folder: RunFolder, wanted: Identity, kind: type | None) -> Identity:
     _, had = read_run(folder.path)
     if had.task != wanted.task:
         raise InputError(
@@ -167,6 +170,9 @@ def _continued(folder: RunFolder, wanted: Identity) -> Identity:
             "Choose another --out."
         )
     config = json.loads(json.dumps(wanted.config))
+    if kind is not None:
+        filled = dataclasses.asdict(from_dict(kind, had.config, where=str(folder.config)))
+        had = had._replace(config=json.loads(json.dumps(filled)))
     horizon = had.config.get("optimizer", {}).get("horizon")
     asked = config.get("optimizer", {})
     if "horizon" in asked and asked["horizon"] in (None, config["steps"]):
