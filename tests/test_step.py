@@ -260,7 +260,7 @@ def test_rows_that_do_not_split_never_reach_the_devices():
 
 
 def test_rows_that_do_not_split_are_evaluated_on_fewer_devices():
-    evaluate, params = Evaluator(toy.OBJECTIVE, toy.carry), toy.init(jax.random.key(0))
+    evaluate, params = Evaluator(toy.OBJECTIVE, carry=toy.carry), toy.init(jax.random.key(0))
     batches = [toy.batch(number, 6) for number in range(2)]
     padded = [{name: np.concatenate([leaf, leaf[:2] * 0]) for name, leaf in batch.items()} for batch in batches]
     found, wanted = evaluate(params, batches), evaluate(params, padded)
@@ -270,7 +270,7 @@ def test_rows_that_do_not_split_are_evaluated_on_fewer_devices():
 
 
 def test_parameters_of_the_host_or_of_the_devices_are_evaluated_by_one_program(caplog):
-    evaluate, batches = Evaluator(toy.OBJECTIVE, toy.carry), [toy.batch(number) for number in range(3)]
+    evaluate, batches = Evaluator(toy.OBJECTIVE, carry=toy.carry), [toy.batch(number) for number in range(3)]
     params = jax.device_get(toy.init(jax.random.key(0)))
     with jax.log_compiles():
         first, second = evaluate(params, batches), evaluate(place_whole(params), batches)

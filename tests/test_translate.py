@@ -98,7 +98,9 @@ def test_evaluate_measures_other_files_too(runs, tmp_path):
     sides = ["--data.path", tmp_path / "in.txt", "--data.target-path", tmp_path / "out.txt"]
     apart = seqjax("evaluate", runs("bahdanau"), "--json", *sides)
     both = seqjax("evaluate", runs("bahdanau"), "--json", "--data.path", tmp_path / "both.tsv")
-    assert json.loads(apart.out) == json.loads(both.out)
+    one, other = json.loads(apart.out), json.loads(both.out)
+    assert (one.pop("path"), other.pop("path")) == (str(tmp_path / "in.txt"), str(tmp_path / "both.tsv"))
+    assert one == other
     (tmp_path / "out.txt").write_text("1\n")
     assert_refused(seqjax("evaluate", runs("bahdanau"), *sides), "2 and", "out.txt has 1")
 

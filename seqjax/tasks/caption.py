@@ -172,7 +172,6 @@ def build(config, folder: RunFolder) -> Built:
     job = Job(
         objective=objective(describer.model, config.label_smoothing),
         init=describer.model.init,
-        carry=lambda rows: None,
         batches=train,
         iterate=iterate,
         validation=valid,
@@ -229,7 +228,7 @@ def evaluate(config, folder: RunFolder, params, data: CaptionsOption) -> dict[st
         pictured = read_captions(config.data).test
     batches = batches_of(config, describer, pictured, train=False, buckets=config.data.buckets)
     step = objective(describer.model, config.label_smoothing)
-    totals = Evaluator(step, lambda rows: None, config.compute_dtype)(params, batches)
+    totals = Evaluator(step, config.compute_dtype)(params, batches)
     measure = examine(describer, {"test": pictured}, 0, None, from_files=bool(data.path or config.data.path))
     return report(totals, "test") | measure(params, "test") | left
 

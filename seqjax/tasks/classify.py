@@ -112,7 +112,6 @@ def build(config, folder: RunFolder) -> Built:
     job = Job(
         objective=objective(model, config, balance(splits.train, labels) if config.class_weights != "none" else None),
         init=front.begin(model.init),
-        carry=lambda rows: None,
         batches=train,
         iterate=iterate,
         validation=valid,
@@ -168,7 +167,7 @@ def evaluate(config, folder: RunFolder, params, data: ClassesOption) -> dict[str
         examples = run.source.read(how).test
     found = arrays(run.front, examples, run.labels, "test")
     batches = example_batches(found, rows=config.batch_size, train=False, buckets=config.data.buckets)
-    totals = Evaluator(objective(run.model, config), lambda rows: None, config.compute_dtype)(params, batches)
+    totals = Evaluator(objective(run.model, config), config.compute_dtype)(params, batches)
     metrics = report(totals, "test") | examine(run, {"test": examples}, None, rival=False)(params, "test")
     return metrics | ({"skipped": skipped} if skipped else {})
 

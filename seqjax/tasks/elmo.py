@@ -105,7 +105,6 @@ def build(config: ElmoTaskConfig, folder: RunFolder) -> Built:
     job = Job(
         objective=objective(reader.model),
         init=reader.model.init,
-        carry=lambda rows: None,
         batches=train,
         iterate=iterate,
         validation=whole(sentences["valid"]),
@@ -156,7 +155,7 @@ def evaluate(config: ElmoTaskConfig, folder: RunFolder, params, data: DataOption
     texts = read_documents(data.path, files) if data.path else read_splits(files).test
     sentences = word_sentences(texts, config.data)
     measured = batches(config, sentences, lists, train=False)
-    totals = Evaluator(objective(model_of(config, lists)), lambda rows: None, config.compute_dtype)(params, measured)
+    totals = Evaluator(objective(model_of(config, lists)), config.compute_dtype)(params, measured)
     return reporter({"test": sentences}, lists)(totals, "test")
 
 

@@ -179,7 +179,6 @@ def build(config, folder: RunFolder) -> Built:
     job = Job(
         objective=objective(model, train.examples),
         init=model.init,
-        carry=lambda rows: None,
         batches=train.batches,
         iterate=iterate,
         validation=laid["valid"].batches,
@@ -225,7 +224,7 @@ def evaluate(config, folder: RunFolder, params, data: VectorsData) -> dict[str, 
     if data.path or not (data.similarity or data.analogies):
         lines = read_documents(data.path, config.data.text) if data.path else read_splits(config.data.text).test
         batches = lay(config, known_words(lines, words, "data.path"), words, train=False).batches
-        totals = Evaluator(objective(model), lambda rows: None, config.compute_dtype)(params, batches)
+        totals = Evaluator(objective(model), config.compute_dtype)(params, batches)
         metrics |= report(totals, "test")
     return metrics | judge(LearnedVectors.of(model, words, params), data)
 

@@ -176,7 +176,6 @@ def build(config, folder: RunFolder) -> Built:
     job = Job(
         objective=objective(model, config.error, config.model.quantiles),
         init=model.init,
-        carry=lambda rows: None,
         batches=train,
         iterate=iterate,
         validation=valid,
@@ -230,7 +229,7 @@ def evaluate(config, folder: RunFolder, params, data: OtherSeries) -> dict[str, 
         windows = split_windows(series, scaling, config.data)["test"]
     batches = example_batches(windows.examples, rows=config.batch_size, train=False, buckets=1)
     model = objective(run.model, config.error, run.quantiles)
-    totals = Evaluator(model, lambda rows: None, config.compute_dtype)(params, batches)
+    totals = Evaluator(model, config.compute_dtype)(params, batches)
     return report(totals, "test") | examine(run, {"test": windows}, series, None)(params, "test")
 
 

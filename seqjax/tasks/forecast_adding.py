@@ -119,7 +119,6 @@ def build(config: AddingForecastConfig, folder: RunFolder) -> Built:
     job = Job(
         objective=objective(model),
         init=model.init,
-        carry=lambda rows: None,
         batches=AddingBatches(config.data, "train", rows=rows, seed=config.seed),
         iterate=iterate,
         validation=held["valid"],
@@ -151,7 +150,7 @@ def evaluate(config: AddingForecastConfig, folder: RunFolder, params, path: str)
     if path:
         raise InputError("evaluate: the adding problem is drawn, not read, so that --data.path has no meaning here.")
     test = AddingBatches(config.data, "test", rows=config.batch_size)
-    totals = Evaluator(objective(adder(config.model)), lambda rows: None, config.compute_dtype)(params, test)
+    totals = Evaluator(objective(adder(config.model)), config.compute_dtype)(params, test)
     return report(totals, "test") | baseline(test.held)
 
 

@@ -221,7 +221,7 @@ def evaluate(config: AnyLmConfig, folder: RunFolder, params, data: DataOption) -
     ids = tokenizer.encode_documents(texts)
     model = symbols(config, tokenizer.size)
     measured = batches(config.data, ids, rows=config.batch_size, train=False, vocabulary=tokenizer.size)
-    totals = Evaluator(objective(model), model.carry, config.compute_dtype)(params, measured)
+    totals = Evaluator(objective(model), config.compute_dtype, carry=model.carry)(params, measured)
     return reporter({"test": texts}, {"test": ids}, tokenizer)(totals, "test")
 
 

@@ -127,7 +127,6 @@ def build(config: MlmConfig, folder: RunFolder) -> Built:
     job = Job(
         objective=objective(filler.model, config),
         init=from_frequencies(filler.model.init, _counts(rows["train"], tokenizer)),
-        carry=lambda rows: None,
         batches=train,
         iterate=iterate,
         validation=validation,
@@ -217,7 +216,7 @@ def evaluate(config: MlmConfig, folder: RunFolder, params, data: DataOption) -> 
     rows = rows_of(config, texts, tokenizer)
     measured = masked_batches(config, rows, tokenizer, train=False)
     model = model_of(config, Special.behind(tokenizer))
-    totals = Evaluator(objective(model, config), lambda rows: None, config.compute_dtype)(params, measured)
+    totals = Evaluator(objective(model, config), config.compute_dtype)(params, measured)
     return reporter({"test": rows}, tokenizer)(totals, "test")
 
 

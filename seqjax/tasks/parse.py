@@ -120,7 +120,6 @@ def build(config: ParseConfig, folder: RunFolder) -> Built:
     job = Job(
         objective=objective(use.model),
         init=start_with(use.model.init, place, known),
-        carry=lambda rows: None,
         batches=train,
         iterate=iterate,
         validation=valid,
@@ -173,7 +172,7 @@ def evaluate(config: ParseConfig, folder: RunFolder, params, data: TreesOption) 
         encode_trees(trees, run.words, run.characters, run.labels, unseen),
         rows=config.batch_size, train=False, buckets=config.data.buckets,
     )  # fmt: skip
-    totals = Evaluator(objective(run.model), lambda rows: None, config.compute_dtype)(params, batches)
+    totals = Evaluator(objective(run.model), config.compute_dtype)(params, batches)
     skip = config.skip_punctuation or data.skip_punctuation
     return report(totals, "test") | examine(run, {"test": trees}, skip)(params, "test")
 

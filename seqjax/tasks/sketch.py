@@ -281,7 +281,7 @@ def evaluate(config, folder: RunFolder, params, data: DataOption) -> dict[str, f
     examples = stroke_examples(drawings, run.spread, run.names)
     batches = example_batches(examples, rows=config.batch_size, train=False, buckets=config.data.buckets)
     carry = lambda rows: jnp.zeros((rows,), jnp.int32)  # noqa: E731
-    totals = Evaluator(objective(run.model, config), carry, config.compute_dtype)(params, batches)
+    totals = Evaluator(objective(run.model, config), config.compute_dtype, carry=carry)(params, batches)
     return report(totals, "test") | examine(run, {"test": drawings}, None)(params, "test")
 
 

@@ -138,7 +138,6 @@ def build(config, folder: RunFolder) -> Built:
     job = Job(
         objective=objective(model),
         init=front.start(model.init),
-        carry=lambda rows: None,
         batches=train,
         iterate=iterate,
         validation=valid,
@@ -189,7 +188,7 @@ def evaluate(config, folder: RunFolder, params, data: DataOption) -> dict[str, f
     batches = example_batches(
         examples(run.front, sentences, run.labels), rows=config.batch_size, train=False, buckets=config.data.buckets
     )
-    totals = Evaluator(objective(run.model), lambda rows: None, config.compute_dtype)(params, batches)
+    totals = Evaluator(objective(run.model), config.compute_dtype)(params, batches)
     return report(totals, "test") | examine(run, {"test": sentences}, None)(params, "test")
 
 

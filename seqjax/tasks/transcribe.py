@@ -162,7 +162,6 @@ def build(config, folder: RunFolder) -> Built:
     job = Job(
         objective=objective(use.model),
         init=use.model.init,
-        carry=lambda rows: None,
         batches=train,
         iterate=iterate,
         validation=valid,
@@ -215,7 +214,7 @@ def evaluate(config, folder: RunFolder, params, data: TranscriptsOption) -> dict
     batches = example_batches(
         examples(frames, texts, run.tokenizer), rows=config.batch_size, train=False, buckets=config.data.buckets
     )
-    totals = Evaluator(objective(run.model), lambda rows: None, config.compute_dtype)(params, batches)
+    totals = Evaluator(objective(run.model), config.compute_dtype)(params, batches)
     made = run.transcribe(frames, data, config.data.buckets)
     metrics = report(totals, "test") | transcript_metrics(made, texts)
     return metrics | ({"skipped": sum(skipped.values())} if skipped else {})

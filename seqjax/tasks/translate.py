@@ -179,7 +179,6 @@ def build(config, folder: RunFolder) -> Built:
     job = Job(
         objective=objective(model, config),
         init=model.init,
-        carry=lambda rows: None,
         batches=train,
         iterate=iterate,
         validation=valid,
@@ -248,9 +247,7 @@ def evaluate(config, folder: RunFolder, params, data: PairsOption) -> dict[str, 
     how = limited(config)
     pairs = read_pair_files(data.path, how, data.target_path)[0] if data.path else read_pairs(how).test
     encoded = encode_pairs(how, pairs, translator.source, translator.target, train=False)
-    totals = Evaluator(objective(translator.model, config), lambda rows: None, config.compute_dtype)(
-        params, whole(config, encoded)
-    )
+    totals = Evaluator(objective(translator.model, config), config.compute_dtype)(params, whole(config, encoded))
     row = reporter({"test": encoded}, translator.target)(totals, "test")
     return row | examine(translator, {"test": encoded.pairs}, 0)(params, "test")
 

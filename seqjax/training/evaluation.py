@@ -12,6 +12,10 @@ from seqjax.training.step import Objective, make_eval_step, parallel_eval
 Totals = dict[str, tuple[float, float]]  # {name: (sum, count)}
 
 
+def nothing(rows: int) -> None:
+    """What is carried from batch to batch where each stands for itself."""
+
+
 class Evaluator:
     """Evaluates parameters over batches, compiled once for each shape, wherever parameters and carry come from.
 
@@ -19,11 +23,11 @@ class Evaluator:
 
     Args:
         objective: terms and counts of the task.
-        carry: ``rows -> carry``: the state before the first batch, leaves (rows, ·).
         compute_dtype: see :func:`seqjax.training.step.make_train_step`.
+        carry: ``rows -> carry``: the state before the first batch, leaves (rows, ·).
     """
 
-    def __init__(self, objective: Objective, carry: Callable[[int], Any], compute_dtype=None):
+    def __init__(self, objective: Objective, compute_dtype=None, *, carry: Callable[[int], Any] = nothing):
         step = make_eval_step(objective, compute_dtype=compute_dtype)
         self._steps = functools.cache(lambda some: parallel_eval(step, devices=some))  # None: all devices
         self._carry = carry

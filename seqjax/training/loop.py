@@ -18,7 +18,7 @@ import numpy as np
 from seqjax.checks import InputError
 from seqjax.training.configuration import RunConfig
 from seqjax.training.devices import check_replicas, check_rows, fetch, local_rows, place
-from seqjax.training.evaluation import Evaluator, Totals, add
+from seqjax.training.evaluation import Evaluator, Totals, add, nothing
 from seqjax.training.folder import RunFolder
 from seqjax.training.optimizers import OptimizerConfig, make_optimizer, make_plateau, make_schedule
 from seqjax.training.recorder import Recorder
@@ -34,7 +34,6 @@ class Job(NamedTuple):
 
     objective: Objective
     init: Callable[[Any], Any]  # key -> params, a nested dict
-    carry: Callable[[int], Any]  # rows -> the state before the first batch, leaves (rows, ·)
     batches: Any  # endless; `iterate` gives (batch, and where it stands)
     iterate: Callable[..., Any]  # (batches, start_state=None) -> iterator with get_state
     validation: Any  # batches that cover the validation split once
@@ -43,6 +42,7 @@ class Job(NamedTuple):
     sample: Callable[[Any, int], str] | None  # (params, step) -> text to show
     counted: str  # which metric's count is the unit of speed, e.g. tokens
     examine: Callable[[Any, str], dict[str, float]] | None = None  # (params, split) -> metrics that are no sums
+    carry: Callable[[int], Any] = nothing  # rows -> the state before the first batch, leaves (rows, ·)
 
 
 @dataclasses.dataclass
@@ -85,7 +85,7 @@ class Trainer:
             accumulate=config.accumulate, compute_dtype=config.compute_dtype, average_decay=config.average,
         )  # fmt: skip
         self.step = parallel(step)
-        self.evaluate = Evaluator(job.objective, job.carry, config.compute_dtype)
+        self.evaluate = Evaluator(job.objective, config.compute_dtype, carry=job.carry)
         self.key = jax.random.key(config.seed)
         self.memory = Memory()
         self.flight: collections.deque = collections.deque()
