@@ -51,7 +51,7 @@ def made(**shape):
     return model, drawn(model.init)
 
 
-def close(actual, wanted):
+def assert_close(actual, wanted):
     jax.tree.map(functools.partial(np.testing.assert_allclose, atol=2e-5, rtol=2e-5), actual, wanted)
 
 
@@ -73,7 +73,7 @@ def test_padding_and_steps_change_nothing_for_any_attention(attention, cell):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(wanted))
     holes = (1, 2, 4, 5)
     for source, fill in (([0, 2, 3, 5, 6, 8], 10**6), ([3, 4, 5, 6, 7, 8], -7)):
-        close(jax.device_get(run(spread(given, source, holes, fill), holes)), wanted)
+        assert_close(jax.device_get(run(spread(given, source, holes, fill), holes)), wanted)
 
     @functools.partial(jax.jit, compiler_options=SWIFT)
     def stepwise(given):
@@ -81,7 +81,7 @@ def test_padding_and_steps_change_nothing_for_any_attention(attention, cell):
         advance = functools.partial(model.decodable.advance, params, memory)
         return jax.lax.scan(advance, state, given["inputs"].T)[1]
 
-    close(np.asarray(stepwise(given)).swapaxes(0, 1), wanted[1])
+    assert_close(np.asarray(stepwise(given)).swapaxes(0, 1), wanted[1])
 
 
 @each_cell
@@ -98,7 +98,7 @@ def test_an_input_read_in_two_parts_drives_a_cell_as_the_whole(name):
     cell, xs = cells.BY_NAME[name], jax.random.normal(jax.random.key(1), (2, 5))
     weights = cell.prepare(cell.init(jax.random.key(0), 5, 4))
     parts = xs[:, :3] @ weights.input_kernel[:3] + xs[:, 3:] @ weights.input_kernel[3:]
-    close(cell.project(weights._replace(input_kernel=Multiplied()), parts), cell.project(weights, xs))
+    assert_close(cell.project(weights._replace(input_kernel=Multiplied()), parts), cell.project(weights, xs))
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
@@ -120,7 +120,7 @@ def test_a_row_is_dropped_by_its_own_key_alone():
     run = jax.jit(functools.partial(model.logits, params, sampled=0.0), compiler_options=SWIFT)
     keys = row_keys(jax.random.key(5), jnp.arange(B))
     whole, none = run(batch(), keys), run(batch(), None)
-    close(np.asarray(run(batch(2), keys[:2])), np.asarray(whole[:2]))
+    assert_close(np.asarray(run(batch(2), keys[:2])), np.asarray(whole[:2]))
     assert np.abs(whole - none).max() > 1e-2
 
 
@@ -130,9 +130,9 @@ def test_a_model_may_read_its_own_prediction_now_and_then():
     given, keys = batch(), row_keys(jax.random.key(5), jnp.arange(B))
     taught, own = run(given, keys, jnp.float32(0)), run(given, keys, jnp.float32(1))
     likely = {**given, "inputs": np.concatenate([given["inputs"][:, :1], np.argmax(own, axis=-1)[:, :-1]], axis=1)}
-    close(np.asarray(run(likely, keys, jnp.float32(0))), np.asarray(own))
+    assert_close(np.asarray(run(likely, keys, jnp.float32(0))), np.asarray(own))
     at_once = jax.jit(functools.partial(model.logits, keys=None, sampled=0.0), compiler_options=SWIFT)
-    close(np.asarray(taught), np.asarray(at_once(params, given)))
+    assert_close(np.asarray(taught), np.asarray(at_once(params, given)))
     with pytest.raises(InputError, match="random `keys`"):
         model.logits(params, given, None, 0.5)
 

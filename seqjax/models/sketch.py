@@ -157,7 +157,8 @@ def cell_centres(cells: Array, side: int, reach: float) -> Array:
 def grid_head(side: int, reach: float) -> Head:
     """A token for each cell of a grid over the paper, and the pen beside it.
 
-    A cell's probability is spread evenly over its area, so that nats can be compared with those of a mixture.
+    A cell's probability is spread evenly over its area, so that nats can be compared with those of a mixture; but a
+    point beyond the border counts as one in the cell at the border, which is too little by what it lies beyond it.
     """
     area = jnp.log(jnp.float32((2 * reach / side) ** 2))
 

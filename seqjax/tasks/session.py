@@ -145,7 +145,7 @@ def advising(verb: str, words: Sequence[str]) -> Iterator[None]:
         known = dataclasses.fields(task.evaluated) if task and others_files else ()
         own = {f"--data.{field.name.replace('_', '-')}" for field in known} | {"--data.path"}
         others = [flag for flag in named if verb == "predict" or flag not in own]
-        if task is None or verb not in ("evaluate", "predict") or not others:
+        if task is None or verb not in ("evaluate", "predict") or not others or str(error).startswith(f"{verb}:"):
             raise
         many = "are flags" if len(others) > 1 else "is a flag"
         raise InputError(

@@ -104,19 +104,13 @@ class AttentionSketchConfig(SketchConfig):
 
 
 RNN = RecurrentSketchConfig(
-    steps=2000,
-    batch_size=48,
-    evaluate_every=500,
-    naming=0.0,
+    steps=2000, batch_size=48, evaluate_every=500, naming=0.0,
     optimizer=OptimizerConfig(learning_rate=3e-3, warmup=50),
-)
+)  # fmt: skip
 FORMER = AttentionSketchConfig(
-    steps=1000,
-    batch_size=48,
-    evaluate_every=250,
-    model=SketchformerConfig(plan=8),
+    steps=1000, batch_size=48, evaluate_every=250, model=SketchformerConfig(plan=8),
     optimizer=OptimizerConfig(learning_rate=2e-3, warmup=100),
-)
+)  # fmt: skip
 PRESETS: dict[str, SketchConfig] = {
     "sketch-rnn": RNN,
     "decoder-only": dataclasses.replace(RNN, model=SketchRNNConfig(latent=0, unsteady=0.0)),
