@@ -1,5 +1,6 @@
 """The task ``tag`` from the command line: train, tag lines, evaluate other files, and what is refused."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -11,7 +12,10 @@ from command_line import assert_refused, seqjax, training
 from seqjax.checks import InputError
 from seqjax.data.conll import read_tagged
 from seqjax.data.tag_config import TagsConfig
+from seqjax.data.word_list import LabelList
+from seqjax.tasks import tag_use
 from seqjax.tasks.command import read_command
+from seqjax.tasks.session import open_existing, trained
 from seqjax.tasks.tag import build, use
 from seqjax.tasks.tag_front import word_lists
 from seqjax.tasks.tag_use import PredictTags, predict
@@ -59,6 +63,24 @@ def run(tmp_path_factory, file) -> Path:
     said = training(*command(folder, file, "bilstm-crf", "--steps", 40, "--evaluate-every", 20))
     assert said.code == 0, said.err
     return folder
+
+
+def test_a_thousand_sentences_are_tagged_in_one_call_a_bucket(run, monkeypatch):
+    use, shapes = trained(open_existing(str(run))), []
+
+    def counted(model):
+        def decode(params, batch):
+            shapes.append(batch["mask"].shape)
+            return np.ones(batch["mask"].shape, int) * batch["mask"].sum(axis=1, keepdims=True)
+
+        return decode
+
+    monkeypatch.setattr(tag_use, "decoder", counted)
+    names = LabelList([str(number) for number in range(40)])
+    use = use._replace(labels=names, data=dataclasses.replace(use.data, buckets=4))
+    words = [("Ana",) * size for size in np.random.default_rng(0).integers(0, 33, size=1000)]
+    assert use.tag(words) == [[str(len(one))] * len(one) for one in words]
+    assert len(shapes) == len({length for _, length in shapes}) > 1
 
 
 def test_it_learns_tags_lines_and_draws_its_transitions(run):

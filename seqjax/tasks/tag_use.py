@@ -19,7 +19,7 @@ from seqjax.tasks.elmo_start import draw_mix
 from seqjax.tasks.tag_front import Front, Sentence
 from seqjax.training.folder import RunFolder
 
-ROWS = 256  # sentences tagged in one call, at most
+ROWS = 1024  # sentences tagged in one call, at most
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,20 +41,25 @@ class TagUse(NamedTuple):
     params: Any
 
     def tag(self, sentences: Sequence[Sentence]) -> list[list[str]]:
-        """The likeliest tags of each sentence; sentences of like length are read together, in few shapes."""
-        places = [place for place, sentence in enumerate(sentences) if len(sentence)]
+        """The likeliest tags of each sentence; sentences of like length are read together, in one call."""
+        places = np.array([place for place, sentence in enumerate(sentences) if len(sentence)], int)
         found: list[list[str]] = [[] for _ in sentences]
-        if not places:
+        if not len(places):
             return found
-        steps = self.front.arrays([sentences[place] for place in places])
-        rows = min(ROWS, 1 << (len(places) - 1).bit_length())
-        decode = decoder(self.model)
-        batches = example_batches(Examples(steps, {}), rows=rows, train=False, buckets=self.data.buckets)
-        for batch in map(batches.__getitem__, range(len(batches))):
-            real, length = batch["example"], batch["mask"].sum(axis=1)
-            tags = np.asarray(decode(self.params, batch))
-            for row in np.flatnonzero(batch["real"]):
-                found[places[real[row]]] = [self.labels.names[tag] for tag in tags[row, : length[row]]]
+        steps, decode = self.front.arrays([sentences[place] for place in places]), decoder(self.model)
+        examples = Examples(steps, {})
+        sizes = np.asarray(examples.lengths)
+        lengths = example_batches(examples, rows=1, train=False, buckets=self.data.buckets).lengths
+        for shortest, longest in zip((0, *lengths), lengths, strict=False):
+            alike = np.flatnonzero((sizes > shortest) & (sizes <= longest))
+            rows = min(ROWS, 1 << max(0, len(alike) - 1).bit_length())
+            some = Examples({name: [step[number] for number in alike] for name, step in steps.items()}, {})
+            batches = example_batches(some, rows=rows, train=False, buckets=(longest,)) if len(alike) else ()
+            for batch in map(batches.__getitem__, range(len(batches))):
+                tags, length = np.asarray(decode(self.params, batch)), batch["mask"].sum(axis=1)
+                for row in np.flatnonzero(batch["real"]):
+                    place = places[alike[batch["example"][row]]]
+                    found[place] = [self.labels.names[tag] for tag in tags[row, : length[row]]]
         return found
 
 
