@@ -18,7 +18,7 @@ import numpy as np
 import tyro
 
 from benchmarks import timing, turns
-from seqjax.process import keep_memory
+from seqjax.process import compile_small_loops_whole, keep_memory
 
 LEARNING_RATE, CLIP = 2e-3, 1.0
 TARGETS = {1: 1.0, 20: 0.75, 32: 0.75}  # batch: the share of PyTorch's tokens a second to reach
@@ -129,6 +129,8 @@ def main(options: Options) -> None:
         vocabulary, stream = batches(setting)
         if options.worker in KEEPING:
             keep_memory()
+        if options.worker == "seqjax":
+            compile_small_loops_whole()
         turns.work(LEARNERS[options.worker](setting, vocabulary), stream)
         return
     rows, claims = [], []

@@ -40,7 +40,7 @@ def batch_of(rows: int = 3) -> dict[str, np.ndarray]:
 
 def in_torch(params, side: str, place: str):
     """PyTorch's encoder or decoder with our weights."""
-    import torch
+    torch = pytest.importorskip("torch")
 
     blocks = params[side]["deep"]["blocks"]
     decoder = side == "decoder"
@@ -89,7 +89,7 @@ def waves(time: int) -> np.ndarray:
 
 @pytest.mark.parametrize("place", ["post", "pre"])
 def test_logits_are_those_of_pytorch(place):
-    import torch
+    torch = pytest.importorskip("torch")
 
     model, params = made(place=place)
     batch = batch_of()
