@@ -11,7 +11,7 @@ from pathlib import Path
 
 from seqjax.checks import InputError
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names of glibc's malloc.h
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # names of glibc's malloc.h
 SMALL_LOOP = 16 << 20  # bytes that a loop may hold and still be compiled as one function
 
 
@@ -57,12 +57,14 @@ def keep_memory() -> None:
     """Have glibc keep large blocks for the next step, where it would give each back to the system and ask again.
 
     Without this, a seventh to a quarter of a training step on CPU is the kernel clearing pages
-    (benchmarks/RESULTS.md). Other systems' allocators are left as they are.
+    (benchmarks/RESULTS.md). One arena for all threads, because any other maps blocks of 64 MB and more afresh, whatever
+    the thresholds say. Other systems' allocators are left as they are.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # no glibc
         return
+    mallopt(M_ARENA_MAX, 1)
     mallopt(M_MMAP_THRESHOLD, 1 << 30)
     mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
 

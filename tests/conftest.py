@@ -2,7 +2,8 @@
 
 XLA's collectives need more threads than a small machine has cores: without NPROC they time out.
 Tests compile more than they compute: XLA is told to optimise little, to leave out its kernel generator by way of
-MLIR, and to keep a program in one module of LLVM, which makes compiling three times cheaper.
+MLIR, and to keep a program in one module of LLVM, which makes compiling three times cheaper. Small loops are compiled
+whole, as commands have it.
 """
 
 import gc
@@ -11,7 +12,10 @@ import os
 import pathlib
 import tempfile
 
-FLAGS = ("force_host_platform_device_count=4", "cpu_use_fusion_emitters=false", "cpu_parallel_codegen_split_count=1")
+FLAGS = (
+    "force_host_platform_device_count=4", "cpu_use_fusion_emitters=false", "cpu_parallel_codegen_split_count=1",
+    "backend_extra_options=xla_cpu_small_while_loop_byte_threshold=16777216",
+)  # fmt: skip
 
 os.environ.setdefault("XLA_FLAGS", " ".join(f"--xla_{flag}" for flag in FLAGS))
 os.environ.setdefault("NPROC", "16")

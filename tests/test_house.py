@@ -171,3 +171,12 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
     names: dict = {"__name__": "readme"}
     for number, block in enumerate(found, start=1):
         exec(compile(block, f"README.md, python block {number}", "exec"), names)
+
+
+ORACLES = {"torch", "keras", "transformers", "gensim", "torchcrf"}  # what the extra `oracle` installs
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").glob("*.py")), ids=lambda path: path.stem)
+def test_an_oracle_that_is_not_installed_is_skipped(path):
+    """The README's test command installs none: ``pytest.importorskip`` is the only way to one."""
+    assert {name.split(".")[0] for name in imported(tree_of(path))} & ORACLES == set()

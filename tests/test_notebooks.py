@@ -1,10 +1,9 @@
-"""The notebooks are committed clean, and run from top to bottom: in a kernel where there is one, else in place.
+"""The notebooks are committed clean, and run from top to bottom, where the extra ``notebooks`` is installed.
 
 A worker's notebooks run in one kernel, one after the other, each from an empty namespace: what one has imported and
 compiled, the next need not.
 """
 
-import importlib.util
 import json
 import os
 import pathlib
@@ -13,7 +12,6 @@ import pytest
 
 FOLDER = pathlib.Path(__file__).parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-KERNEL = all(importlib.util.find_spec(name) for name in ("nbclient", "nbformat", "ipykernel"))
 SECONDS = 300  # far more than any needs at toy size: what hangs is stopped
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -38,10 +36,9 @@ get_ipython().reset()
 
 @pytest.fixture(scope="module")
 def kernel():
-    """A kernel that the notebooks of this worker share; None where none is installed."""
-    if not KERNEL:
-        yield None
-        return
+    """A kernel that the notebooks of this worker share."""
+    for name in ("nbclient", "nbformat", "ipykernel"):
+        pytest.importorskip(name, reason="the extra `notebooks` is not installed")
     import nbclient
     import nbformat
 
@@ -64,26 +61,14 @@ def run_in_kernel(kernel, path, folder):
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
 
 
-def run_in_place(path):
-    namespace = {"__name__": "__main__"}
-    for name, source in code_cells(path):
-        exec(compile(source, f"{path.name}:{name}", "exec"), namespace)
-    return namespace
-
-
 def test_the_lectures_are_numbered_from_one_without_a_gap():
     assert [path.stem[:2] for path in NOTEBOOKS] == [f"{number:02d}" for number in range(1, len(NOTEBOOKS) + 1)]
 
 
 @each_notebook
-def test_a_notebook_runs_from_top_to_bottom(path, kernel, tmp_path, monkeypatch):
-    monkeypatch.setenv("SEQJAX_TOY", "1")
-    monkeypatch.chdir(tmp_path)
-    if kernel:
-        outputs = run_in_kernel(kernel, path, tmp_path)
-        assert any("image/png" in output.get("data", {}) for output in outputs), "no figure was shown"
-    else:
-        assert run_in_place(path)["toy"] is True
+def test_a_notebook_runs_from_top_to_bottom(path, kernel, tmp_path):
+    outputs = run_in_kernel(kernel, path, tmp_path)
+    assert any("image/png" in output.get("data", {}) for output in outputs), "no figure was shown"
     assert list(tmp_path.iterdir()) == [], "a notebook leaves no files behind"
 
 

@@ -1,0 +1,48 @@
+"""What a command tells its process before JAX begins."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from seqjax.process import compile_small_loops_whole
+
+OPTION = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=16777216"
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        (None, OPTION),
+        ("--xla_cpu_enable_fast_math=false", f"--xla_cpu_enable_fast_math=false {OPTION}"),
+        (OPTION, OPTION),
+        ("--xla_backend_extra_options=theirs=1", "--xla_backend_extra_options=theirs=1"),
+    ],
+)
+def test_small_loops_are_compiled_whole_unless_the_user_says_otherwise(given, wanted, monkeypatch):
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("XLA_FLAGS", given)
+    compile_small_loops_whole()
+    assert os.environ["XLA_FLAGS"] == wanted
+
+
+LOOP = """
+import sys
+from seqjax.process import prepare_process
+prepare_process()
+import jax, jax.numpy as jnp
+matrix, zeros = jnp.eye(512), jnp.zeros((1, 512))
+loop = jax.jit(lambda x: jax.lax.fori_loop(0, 9, lambda _, x: x @ matrix + 1, x)).lower(zeros).compile()
+assert float(loop(zeros)[0, 0]) == 9
+print("small_call" in loop.as_text())
+"""
+
+
+def test_xla_takes_the_option(tmp_path):
+    """In a process of its own: XLA reads it once. A compiled loop is marked by the compiler as one function."""
+    environment = {key: value for key, value in os.environ.items() if key != "XLA_FLAGS"}
+    environment["XDG_CACHE_HOME"] = str(tmp_path)
+    made = subprocess.run([sys.executable, "-c", LOOP], capture_output=True, text=True, env=environment, check=True)
+    assert made.stdout.split() == ["True"], made.stderr
