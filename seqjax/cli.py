@@ -1,7 +1,6 @@
 """The ``seqjax`` command: few verbs, the same for every task, over the folder of a run."""
 
 import dataclasses
-import json
 import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated
@@ -87,6 +86,7 @@ def evaluate(arguments: list[str]) -> None:
     """Metrics of the best checkpoint."""
     from seqjax.tasks.contract import DataOption
     from seqjax.tasks.session import best_of, open_existing, task_named_in
+    from seqjax.training.journal import as_json
     from seqjax.training.progress import Reporter
 
     files = task.evaluated if (task := task_named_in(arguments)) else DataOption
@@ -105,7 +105,7 @@ def evaluate(arguments: list[str]) -> None:
     metrics = run.task.evaluate(run.config, run.folder, params, options.data)
     given = " ".join(files_in(options.data))
     if options.json:
-        print(json.dumps({"step": step} | ({"path": given} if given else {"split": "test"}) | metrics))
+        print(as_json({"step": step} | ({"path": given} if given else {"split": "test"}) | metrics))
         return
     rows = [metrics] if len(metrics) <= 6 else [{"metric": name, "value": value} for name, value in metrics.items()]
     Reporter(run.config.steps).table(f"{run.folder.path}, step {step:,}: {given or 'test split'}", rows)
@@ -189,6 +189,7 @@ def predict(arguments: list[str]) -> None:
 def score(arguments: list[str]) -> None:
     """Log-probability and perplexity of each line of standard input."""
     from seqjax.tasks.session import open_existing, trained, verb_of
+    from seqjax.training.journal import as_json
 
     @dataclasses.dataclass(frozen=True)
     class Score:
@@ -203,7 +204,7 @@ def score(arguments: list[str]) -> None:
     lines = read_lines()
     for line, row in zip(lines, scored(trained(run), lines), strict=True):
         if options.json:
-            print(json.dumps({"line": line} | row._asdict()))
+            print(as_json({"line": line} | row._asdict()))
         else:
             print(f"{row.log_probability:.4f}\t{row.perplexity:.4f}\t{line}")
 

@@ -4,6 +4,7 @@ Ours is one message and an exit code for what is refused, memory that stays, and
 """
 
 import ctypes
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -18,6 +19,7 @@ SMALL_LOOP = 16 << 20  # bytes that a loop may hold and still be compiled as one
 def exit_with(function: Callable[[list[str]], int | None], arguments: list[str]) -> None:
     """Run a command; a refusal is one message on standard error and exit code 2, without a traceback."""
     prepare_process()
+    write_any_text()
     try:
         code = function(arguments) or 0
         sys.stdout.flush()
@@ -47,10 +49,20 @@ def prepare_process() -> None:
     compile_small_loops_whole()
     import jax
 
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqjax" / "compiled"
-    if getattr(jax.config, "jax_compilation_cache_dir", None) is None:
-        jax.config.update("jax_compilation_cache_dir", str(cache))
+    folder = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if getattr(jax.config, "jax_compilation_cache_dir", None) is None and not folder.startswith("~"):  # there is a home
+        jax.config.update("jax_compilation_cache_dir", str(Path(folder) / "seqjax" / "compiled"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def write_any_text() -> None:
+    """Let what is printed be any text: UTF-8 in a file or a pipe, escapes on a terminal that knows less."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower().replace("-", "") != "utf8":
+            if stream.isatty():
+                stream.reconfigure(errors="backslashreplace")
+            else:
+                stream.reconfigure(encoding="utf-8")
 
 
 def keep_memory() -> None:

@@ -17,7 +17,7 @@ FLAGS = (
     "backend_extra_options=xla_cpu_small_while_loop_byte_threshold=16777216",
 )  # fmt: skip
 
-os.environ.setdefault("XLA_FLAGS", " ".join(f"--xla_{flag}" for flag in FLAGS))
+os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *(f"--xla_{flag}" for flag in FLAGS)]).strip()
 os.environ.setdefault("NPROC", "16")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -27,7 +27,6 @@ os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
 
 gc.set_threshold(100_000, 20, 20)  # tracing makes many small objects: a tenth of the time was spent searching them
 
-import pytest
 from jaxtyping import install_import_hook
 
 install_import_hook(["seqjax.cells", "seqjax.ops", "seqjax.layers", "seqjax.decoding"], "beartype.beartype")
@@ -55,15 +54,13 @@ def share_contexts(programs=64):
 share_contexts()
 
 
-LONG = ("test_two_processes.py", "test_resume.py", "test_notebooks.py")  # begun first, lest one worker end alone
+LONG = ["notebooks", "two_processes", "resume", "cli", "models", "translate", "pair_models"]
 
 
 def pytest_collection_modifyitems(items):
-    """A file's tests share compiled programs, so one worker runs them; only notebooks are a process each anyway."""
-    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
-    for item in items:
-        alone = item.path.name == "test_notebooks.py"
-        item.add_marker(pytest.mark.xdist_group(item.name if alone else str(item.path)))
+    """Long files are begun first, lest one worker end alone. (One worker runs a file: its tests share programs.)"""
+    places = {f"test_{name}.py": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 def pytest_collection_finish(session):

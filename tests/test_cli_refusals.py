@@ -141,6 +141,30 @@ def test_a_folder_of_another_run_is_refused_with_the_difference(run, text):
     assert snapshot(run) == before
 
 
+def test_a_folder_of_another_preset_is_refused_with_the_difference(run, text):
+    before = snapshot(run)
+    said = training("lm", "gpt", "--out", run, "--data.path", text)
+    assert_refused(said, "preset: the run has 'char-lstm', this command asks for 'gpt'", "model.cell", "another --out")
+    assert snapshot(run) == before
+
+
+def test_a_run_that_was_killed_as_it_began_is_begun_again(tmp_path, text):
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "config.json.draft").write_text('{"task":')
+    assert training(*command(tmp_path / "run", text)).code == 0
+
+
+@pytest.mark.parametrize("words", [("--prompt", "日本"), ("--sample-tokens", "-5")])
+def test_samples_that_cannot_be_made_are_refused_before_training(words, tmp_path, text):
+    assert_refused(training(*command(tmp_path / "run", text), *words), words[0])
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_configuration_brings_its_task_with_it(tmp_path, text):
+    (tmp_path / "config.json").write_text(json.dumps({"task": "tag", "preset": "bilstm-crf", "config": {"seed": -1}}))
+    assert_refused(training("--config", tmp_path / "config.json"), "--seed should lie in")
+
+
 def test_a_folder_that_is_no_run_is_left_alone(tmp_path, text):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("the only copy")

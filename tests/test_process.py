@@ -4,9 +4,10 @@ import os
 import subprocess
 import sys
 
+import jax
 import pytest
 
-from seqjax.process import compile_small_loops_whole
+from seqjax.process import compile_small_loops_whole, prepare_process
 
 OPTION = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=16777216"
 
@@ -46,3 +47,37 @@ def test_xla_takes_the_option(tmp_path):
     environment["XDG_CACHE_HOME"] = str(tmp_path)
     made = subprocess.run([sys.executable, "-c", LOOP], capture_output=True, text=True, env=environment, check=True)
     assert made.stdout.split() == ["True"], made.stderr
+
+
+def said_by(*words, **environment) -> subprocess.CompletedProcess:
+    """A command in a process of its own, in a poorer environment than ours."""
+    poor = {key: value for key, value in os.environ.items() if key not in ("HOME", "XDG_CACHE_HOME")}
+    return subprocess.run(
+        [sys.executable, "-c", "from seqjax.cli import main; main()", *words],
+        capture_output=True,
+        env=poor | environment,
+    )
+
+
+def test_any_text_is_printed_where_the_locale_knows_less():
+    said = said_by("--help", PYTHONIOENCODING="ascii")
+    assert said.returncode == 0, said.stderr
+    assert "…" in said.stdout.decode("utf-8")
+
+
+def test_a_narrow_terminal_gets_help_too():
+    said = said_by("train", "--help", COLUMNS="1")
+    assert said.returncode == 0
+    assert b"--steps" in said.stdout
+
+
+def test_no_home_is_no_cache(monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as it is where there is no home
+    before = jax.config.jax_compilation_cache_dir
+    jax.config.update("jax_compilation_cache_dir", None)
+    try:
+        prepare_process()
+        assert jax.config.jax_compilation_cache_dir is None
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)

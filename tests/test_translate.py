@@ -141,6 +141,28 @@ def test_alignments_are_drawn_one_picture_an_attention(preset, count, runs, tmp_
     assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures)
 
 
+def test_the_search_is_drawn_one_picture_a_line(runs, tmp_path):
+    said = seqjax("predict", runs("bahdanau"), "--beam", 3, "--tree", tmp_path / "trees", stdin="um\ndois tres\n")
+    assert said.code == 0, said.err
+    pictures = sorted((tmp_path / "trees").iterdir())
+    assert [picture.name for picture in pictures] == ["0001.png", "0002.png"]
+    assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures)
+
+
+def test_evaluate_says_what_it_left_out_and_refuses_another_alphabet(runs, tmp_path):
+    (tmp_path / "some.tsv").write_text("um\t1\ndois dois\t2!\nno tab\n", encoding="utf-8")
+    words = ["evaluate", runs("bahdanau"), "--json", "--data.path", tmp_path / "some.tsv"]
+    assert_refused(seqjax(*words), "some.tsv, line 3")
+    (tmp_path / "some.tsv").write_text("um\t1\ndois dois\t2!\n", encoding="utf-8")
+    assert json.loads(seqjax(*words).out)["unknown symbols in targets"] == 1
+    (tmp_path / "some.tsv").write_text("um\tодин\ndois\tдва 2\n", encoding="utf-8")
+    assert_refused(seqjax(*words), "8 of 9 target symbols", "never seen in training")
+
+
+def test_a_target_too_long_to_be_written_is_not_scored(runs):
+    assert_refused(seqjax("score", runs("transformer"), stdin=f"um\t{'1' * 24}\n"), "line 1", "24 symbols", "for 23")
+
+
 def test_a_model_without_attention_has_no_alignment(runs, tmp_path):
     assert_refused(seqjax("predict", runs("cho"), "--align", tmp_path, stdin="um\n"), "no attention to draw")
 

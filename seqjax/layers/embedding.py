@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
+from seqjax.checks import check_ids
 from seqjax.layers.linear import flat_product
 
 
@@ -25,7 +26,9 @@ class Embedding(nnx.Module):
         self.table = nnx.Param(jax.random.normal(rngs.params(), (vocabulary, features)) * scale)
 
     def __call__(self, ids: Array) -> Array:
-        """Look ids (*B, T) up: (*B, T, E). Ids are checked on the host, before the device clamps them."""
+        """Look ids (*B, T) up: (*B, T, E). Known ids are checked; under ``jax.jit`` one out of range gives NaN."""
+        if not isinstance(ids, jax.core.Tracer):
+            check_ids("Embedding", "ids", ids, len(self.table[...]))
         return jnp.take(self.table[...], ids, axis=0)
 
     def attend(self, xs: Array) -> Array:

@@ -14,16 +14,21 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from seqjax.checks import InputError
+from seqjax.checks import InputError, check_lengths
 
 
 def padding(lengths: ArrayLike, size: int) -> Array:
     """True at the first ``lengths`` of ``size`` places: (*B,) to (*B, S).
 
+    Raises:
+        InputError: known lengths that are negative, larger than ``size`` or no integers.
+
     Example:
         >>> padding(jnp.array([3, 0]), 4).astype(int).tolist()
         [[1, 1, 1, 0], [0, 0, 0, 0]]
     """
+    if not isinstance(lengths, jax.core.Tracer):
+        check_lengths("padding", lengths, size)
     return jnp.arange(size) < jnp.asarray(lengths)[..., None]
 
 

@@ -28,8 +28,9 @@ def read_command(arguments: Sequence[str], program: str = "train.py") -> Command
         SystemExit: ``--help`` (0), or a flag that is wrong (2).
     """
     words = list(arguments)
-    task = TASKS[_task(words)]
-    preset, file = _preset(words, task), _config_file(words)
+    file = _config_file(words)
+    task = TASKS[_task(words, file)]
+    preset = _preset(words, task)
     start = _from_preset(task, preset) if file is None else _from_file(file, task, preset)
     presets = "\n".join(f"  {t.name}: {', '.join(t.presets)}" for t in TASKS.values())
     config = parse_flags(
@@ -40,10 +41,14 @@ def read_command(arguments: Sequence[str], program: str = "train.py") -> Command
     return start._replace(config=dataclasses.replace(config, out=out))
 
 
-def _task(words: list[str]) -> str:
-    """Take the task off the command; without one, ``lm``."""
+def _task(words: list[str], file: str | None) -> str:
+    """Take the task off the command; without one, that of the configuration file, or else ``lm``."""
     presets = [preset for task in TASKS.values() for preset in task.presets]
-    if not words or words[0].startswith("-") or words[0] in TASKS["lm"].presets:
+    if not words or words[0].startswith("-"):
+        data = None if file is None else read_json(Path(file))
+        said = data.get("task") if isinstance(data, dict) else None
+        return said if said in TASKS else "lm"
+    if words[0] in TASKS["lm"].presets:
         return "lm"
     if words[0] in presets and words[0] not in TASKS:
         commands = " or ".join(f"{task.name} {words[0]}" for task in TASKS.values() if words[0] in task.presets)

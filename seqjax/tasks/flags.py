@@ -2,10 +2,14 @@
 
 import contextlib
 import io
+import os
+import shutil
 import sys
 from collections.abc import Sequence
 
 from seqjax.checks import InputError
+
+LEAST_COLUMNS = 20  # of the terminal that help is laid out for
 
 
 def parse_flags(kind: type, arguments: Sequence[str], *, program: str, description: str | None = None, default=None):
@@ -30,6 +34,8 @@ def parse_flags(kind: type, arguments: Sequence[str], *, program: str, descripti
     """
     import tyro
 
+    if shutil.get_terminal_size().columns < LEAST_COLUMNS:  # its help never ends in a single column
+        os.environ["COLUMNS"] = str(LEAST_COLUMNS)
     said = io.StringIO()
     given = {} if default is None else {"default": default}
     try:

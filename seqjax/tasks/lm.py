@@ -9,6 +9,7 @@ import functools
 import jax
 import numpy as np
 
+from seqjax.checks import InputError
 from seqjax.data import DataConfig, Tokenizer, batches, iterate, read_documents, read_splits, train_tokenizer
 from seqjax.models import GPTConfig, LanguageModelConfig, NextSymbol, gpt, whole_past, windowed
 from seqjax.models.pure import count_parameters
@@ -33,6 +34,11 @@ class LmConfig(RunConfig):
     optimizer: OptimizerConfig = OptimizerConfig()
     prompt: str = ""  # what the samples while training go on from
     sample_tokens: int = 200  # length of those samples; 0: none
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.sample_tokens < 0:
+            raise InputError(f"--sample-tokens should be at least 0, but it is {self.sample_tokens}.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -158,6 +164,10 @@ def build(config: AnyLmConfig, folder: RunFolder) -> Built:
         return Tokenizer.load(folder.tokenizer)
 
     tokenizer = writer_first(prepare)
+    try:
+        tokenizer.encode(config.prompt, strict=True)  # refused now rather than at the first sample
+    except InputError as error:
+        raise InputError(f"--prompt: {error}") from None
     ids = {name: tokenizer.encode_documents(texts) for name, texts in splits._asdict().items()}
     model = symbols(config, tokenizer.size)
 

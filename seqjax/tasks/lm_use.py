@@ -13,7 +13,7 @@ from seqjax.data import Decoder, Tokenizer
 from seqjax.decoding import bucket, generate, pad_prompts, stream
 from seqjax.models import NextSymbol
 from seqjax.ops.dropout import row_keys
-from seqjax.ops.sampling import Sampling
+from seqjax.ops.sampling import Sampling, seen_tokens
 from seqjax.tasks.unknown_words import tell_unknown
 
 DOCUMENT = 0  # the id of a document's boundary
@@ -55,12 +55,20 @@ def _prompt(lm: LanguageModel, text: str, key) -> _Prompt:
     return _Prompt({"tokens": tokens, "mask": mask}, jnp.asarray(ids[-1:]), row_keys(key, jnp.arange(1)), decoder)
 
 
+def _read(lm: LanguageModel, start: _Prompt, sampling: Sampling):
+    """Which symbols stand in the prompt, (1, V), for a penalty on repeating them; None where there is none."""
+    if sampling.repetition_penalty == 1:
+        return None
+    tokens, mask = start.inputs["tokens"], start.inputs["mask"]
+    return seen_tokens(tokens, mask & (tokens != DOCUMENT), lm.tokenizer.size)
+
+
 def sample(lm: LanguageModel, prompt: str, tokens: int, key, sampling: Sampling | None = None) -> str:
     """Write on from ``prompt`` until ``tokens`` symbols stand there or the document ends; with the prompt."""
-    start = _prompt(lm, prompt, key)
+    start, sampling = _prompt(lm, prompt, key), sampling or Sampling(temperature=0.8)
     made = generate(
         lm.model.decodable, lm.params, start.inputs, start.last, start.keys,
-        max_tokens=tokens, sampling=sampling or Sampling(temperature=0.8), end=DOCUMENT,
+        max_tokens=tokens, sampling=sampling, end=DOCUMENT, seen=_read(lm, start, sampling),
     )  # fmt: skip
     new = np.asarray(made.tokens[0, : int(made.lengths[0])])
     return (
@@ -76,7 +84,7 @@ def write(lm: LanguageModel, prompt: str, tokens: int, seed: int, sampling: Samp
     tell_unknown(lm.tokenizer, [prompt])
     blocks = stream(
         lm.model.decodable, lm.params, start.inputs, start.last, start.keys,
-        max_tokens=tokens, sampling=sampling, end=DOCUMENT,
+        max_tokens=tokens, sampling=sampling, end=DOCUMENT, seen=_read(lm, start, sampling),
     )  # fmt: skip
     for block in blocks:
         yield "".join(start.decoder.push(int(symbol)) for symbol in block[0] if symbol != DOCUMENT)

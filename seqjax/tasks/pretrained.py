@@ -18,6 +18,7 @@ from seqjax.training.best import best_params
 from seqjax.training.configuration import from_dict
 from seqjax.training.devices import writer_first
 from seqjax.training.folder import RunFolder, read_run
+from seqjax.training.manifest import is_sealed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,8 +87,9 @@ def copy_description(source: RunFolder, to: Path) -> None:
 
 
 def begun(folder: RunFolder) -> bool:
-    """Whether a run has a checkpoint."""
-    return folder.checkpoints.is_dir() and any(path.name.isdigit() for path in folder.checkpoints.iterdir())
+    """Whether a run has a checkpoint that was written to its end."""
+    steps = (path for path in folder.checkpoints.glob("*") if path.name.isdigit())
+    return any(is_sealed(path, int(path.name)) for path in steps)
 
 
 def start_from(init: Callable[[Any], Any], loaded: Mapping[str, Any]) -> Callable[[Any], Any]:

@@ -213,11 +213,16 @@ def summary(config, splits: PairSplits, encoded: Mapping[str, EncodedPairs], tra
         ("batch", f"{config.batch_size} pairs on {jax.device_count()} device(s)"),
     ]
     for name, found in encoded.items():
-        counts = splits.dropped[name] | found.dropped | {"truncated": found.truncated}
-        counts |= dict(zip(("unknown symbols in sources", "unknown symbols in targets"), found.unknown, strict=True))
-        if any(counts.values()):
-            rows.append((f"{name} left out", ", ".join(f"{count:,} {why}" for why, count in counts.items() if count)))
+        if counts := left_out(splits.dropped[name], found):
+            rows.append((f"{name} left out", ", ".join(f"{count:,} {why}" for why, count in counts.items())))
     return rows
+
+
+def left_out(skipped: Mapping[str, int], found: EncodedPairs) -> dict[str, int]:
+    """What of a split the model does not see: how many pairs or symbols, by why."""
+    counts = dict(skipped) | found.dropped | {"truncated": found.truncated}
+    counts |= dict(zip(("unknown symbols in sources", "unknown symbols in targets"), found.unknown, strict=True))
+    return {why: int(count) for why, count in counts.items() if count}
 
 
 def reporter(encoded: Mapping[str, EncodedPairs], tokenizer: Tokenizer):
@@ -242,14 +247,26 @@ def reporter(encoded: Mapping[str, EncodedPairs], tokenizer: Tokenizer):
 
 
 def evaluate(config, folder: RunFolder, params, data: PairsOption) -> dict[str, float]:
-    """Metrics of ``params`` on the pairs that ``data`` names, or on the run's own test split."""
+    """Metrics of ``params`` on the pairs that ``data`` names, or on the run's own test split.
+
+    Of other files, with what was left out.
+
+    Raises:
+        InputError: what reading refuses; targets of which the model has never seen the most.
+    """
     translator = use(config, folder, lambda shapes: params)
     how = limited(config)
-    pairs = read_pair_files(data.path, how, data.target_path)[0] if data.path else read_pairs(how).test
+    pairs, skipped = read_pair_files(data.path, how, data.target_path) if data.path else (read_pairs(how).test, {})
     encoded = encode_pairs(how, pairs, translator.source, translator.target, train=False)
+    if data.path and 2 * encoded.unknown[1] > sum(map(len, encoded.targets)):
+        raise InputError(
+            f"{' '.join(data.path)}: {encoded.unknown[1]:,} of {sum(map(len, encoded.targets)):,} target symbols were "
+            "never seen in training. Are the columns in the order SOURCE TAB TARGET, and of the run's languages?"
+        )
     totals = Evaluator(objective(translator.model, config), config.compute_dtype)(params, whole(config, encoded))
     row = reporter({"test": encoded}, translator.target)(totals, "test")
-    return row | examine(translator, {"test": encoded.pairs}, 0)(params, "test")
+    row |= examine(translator, {"test": encoded.pairs}, 0)(params, "test")
+    return row | left_out(skipped, encoded) if data.path else row
 
 
 def use(config, folder: RunFolder, read_params) -> Translator:

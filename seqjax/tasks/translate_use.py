@@ -12,7 +12,7 @@ import numpy as np
 
 from seqjax.checks import InputError
 from seqjax.data import Pair, Tokenizer
-from seqjax.decoding import pad_prompts
+from seqjax.decoding import pad_prompts, search_tree
 from seqjax.models import PairModel
 from seqjax.tasks.hypotheses import BOUNDARY, Hypothesis, Searched, search
 from seqjax.tasks.lm_use import LineScore
@@ -36,6 +36,7 @@ class Predict(Searched):
     max_tokens: int = 0  # symbols of a line at most; 0: twice those of the source, and 16
     truncate: bool = False  # cut sources that are too long for the model, instead of refusing them
     align: str = ""  # folder for pictures of what the model looked at
+    tree: str = ""  # folder for pictures of the search: what was kept at every step, and how likely it was
 
     def __post_init__(self):
         super().__post_init__()
@@ -61,6 +62,15 @@ class Translator(NamedTuple):
                     "Split it, or cut it with --truncate."
                 )
 
+    def check_target_lengths(self, ids: Sequence[np.ndarray]) -> None:
+        """Refuse targets that the model could never write."""
+        most = self.model.longest[1] - 1 if self.model.longest else None  # one is the boundary's
+        for number, row in enumerate(ids, 1):
+            if most is not None and len(row) > most:
+                raise InputError(
+                    f"line {number}: the target holds {len(row)} symbols, but the model has positions for {most}."
+                )
+
     def translate(self, ids: Sequence[np.ndarray], options: Predict) -> Iterator[list[Hypothesis]]:
         """The best translations of each source, best first; sources of like length are read together."""
         order = np.argsort([len(row) for row in ids], kind="stable")
@@ -73,11 +83,14 @@ class Translator(NamedTuple):
         return (found[number] for number in range(len(ids)))
 
     def _decode(self, rows: Sequence[np.ndarray], options: Predict) -> list[list[Hypothesis]]:
+        return search(self.model, self.params, *self.asked(rows, options), options)
+
+    def asked(self, rows: Sequence[np.ndarray], options: Predict) -> tuple[dict[str, np.ndarray], np.ndarray, int]:
+        """What a search of some sources begins with: the inputs, what opens each target, and its symbols at most."""
         source, mask = pad_prompts(rows, self.source.size)
         most = options.max_tokens or 2 * source.shape[1] + 16
         most = min(most, self.model.longest[1]) if self.model.longest else most
-        inputs, last = {"source": source, "source_mask": mask}, np.full(len(rows), BOUNDARY, np.int32)
-        return search(self.model, self.params, inputs, last, most, options)
+        return {"source": source, "source_mask": mask}, np.full(len(rows), BOUNDARY, np.int32), most
 
 
 def predict(translator: Translator, lines: list[str], options: Predict) -> Iterator[str]:
@@ -94,6 +107,8 @@ def predict(translator: Translator, lines: list[str], options: Predict) -> Itera
         texts = [translator.target.decode(one.ids) for one in hypotheses]
         if options.align:
             save_alignments(translator, ids[number - 1], hypotheses[0].ids, Path(options.align), number)
+        if options.tree:
+            save_tree(translator, ids[number - 1], options, number)
         if options.n_best == 1:
             yield texts[0] if texts else ""
             continue
@@ -125,6 +140,24 @@ def save_alignments(translator: Translator, source: np.ndarray, target: np.ndarr
         figure.clear()
 
 
+def save_tree(translator: Translator, source: np.ndarray, options: Predict, number: int) -> None:
+    """Draw what the search of one source kept, step by step: FOLDER/0001.png."""
+    from seqjax.plots import search_tree as draw
+
+    inputs, last, most = translator.asked([source], options)
+    tree = search_tree(
+        translator.model.decodable, translator.params, inputs, last, max_tokens=most, beam=options.beam, end=BOUNDARY,
+        length_penalty=options.length_penalty, limits=options.limits,
+    )  # fmt: skip
+    names = ["<end>", *translator.target.pieces(range(1, translator.target.size))]
+    picture = draw(
+        tree.parents, tree.tokens, tree.log_probabilities, tree.totals, tree.ended, names, scores=tree.scores
+    )  # fmt: skip
+    Path(options.tree).mkdir(parents=True, exist_ok=True)
+    picture.savefig(Path(options.tree) / f"{number:04d}.png")
+    picture.clear()
+
+
 def teacher_forced(
     sources: Sequence[np.ndarray], targets: Sequence[np.ndarray], translator: Translator
 ) -> dict[str, np.ndarray]:
@@ -145,6 +178,7 @@ def score_pairs(translator: Translator, lines: list[str]) -> Iterator[LineScore]
         sides = zip((translator.source, translator.target), columns, strict=True)
         pairs.append([_encode(tokenizer, text, f"line {number}") for tokenizer, text in sides])
     translator.check_lengths([source for source, _ in pairs])
+    translator.check_target_lengths([target for _, target in pairs])
     scores = jax.jit(_log_probabilities(translator.model))
     for first in range(0, len(pairs), ROWS):
         rows = pairs[first : first + ROWS]

@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from seqjax.checks import InputError
 from seqjax.training.configuration import differences, from_dict, read_json
@@ -120,8 +120,8 @@ def open_run(
         raise InputError(f"--out {folder.path}: this is a file, but a folder is wanted. Choose another --out.")
     if folder.config.exists():
         identity = _continued(folder, identity, kind)
-    elif folder.path.is_dir() and any(folder.path.iterdir()):
-        names = ", ".join(sorted(p.name for p in folder.path.iterdir())[:3])
+    elif names := _strange(folder):
+        names = ", ".join(names[:3])
         raise InputError(
             f"--out {folder.path}: the folder holds something that is no run ({names}, …), and nothing of it was "
             "touched. Choose another --out."
@@ -162,6 +162,15 @@ def undone_unless_begun(folder: RunFolder) -> Iterator[None]:
         raise
 
 
+def _strange(folder: RunFolder) -> list[str]:
+    """Names of what is in a folder that is no run; a run that was killed as it began has left nothing to speak of."""
+    left = {folder.config.name + ".draft"}
+    if folder.checkpoints.is_dir() and not any(folder.checkpoints.iterdir()):
+        left.add(folder.checkpoints.name)
+    found = {path.name for path in folder.path.iterdir()} if folder.path.is_dir() else set()
+    return sorted(found - left)
+
+
 def _continued(folder: RunFolder, wanted: Identity, kind: type | None) -> Identity:
     _, had = read_run(folder.path)
     if had.task != wanted.task:
@@ -171,13 +180,14 @@ def _continued(folder: RunFolder, wanted: Identity, kind: type | None) -> Identi
         )
     config = json.loads(json.dumps(wanted.config))
     if kind is not None:
-        filled = dataclasses.asdict(from_dict(kind, had.config, where=str(folder.config)))
-        had = had._replace(config=json.loads(json.dumps(filled)))
+        had = had._replace(config=_filled(folder, had, wanted, kind))
     horizon = had.config.get("optimizer", {}).get("horizon")
     asked = config.get("optimizer", {})
     if "horizon" in asked and asked["horizon"] in (None, config["steps"]):
         asked["horizon"] = horizon
     rows = differences(had.config, config)
+    if rows and had.preset != wanted.preset:
+        rows.insert(0, ("preset", had.preset, wanted.preset))
     if config["steps"] < had.config["steps"]:
         rows.append(("steps", had.config["steps"], config["steps"]))
     if rows:
@@ -187,6 +197,16 @@ def _continued(folder: RunFolder, wanted: Identity, kind: type | None) -> Identi
             f"{shown}\nChoose another --out, or give the same flags (a larger --steps alone extends the run)."
         )
     return Identity(wanted.task, wanted.preset, config)
+
+
+def _filled(folder: RunFolder, had: Identity, wanted: Identity, kind: type) -> Any:
+    """A run's configuration with what it does not say; as it is, if it is of another preset and another shape."""
+    try:
+        return json.loads(json.dumps(dataclasses.asdict(from_dict(kind, had.config, where=str(folder.config)))))
+    except InputError:
+        if had.preset == wanted.preset:
+            raise
+        return had.config
 
 
 def _write(folder: RunFolder, identity: Identity) -> None:

@@ -48,7 +48,7 @@ class Journal:
         """
         if not isinstance(row.get("step"), int | np.integer):
             raise InputError(f"{self.path}: a row should have a `step`, a whole number, but it is {row.get('step')!r}.")
-        _append(self.path, json.dumps(_plain(row), allow_nan=False) + "\n")
+        _append(self.path, as_json(row) + "\n")
 
     def cut(self, step: int) -> None:
         """Drop rows of later steps, of the test split, and a last line that a kill left half-written.
@@ -124,6 +124,16 @@ def _row(line: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     return row if isinstance(row, dict) and isinstance(row.get("step"), int) else None
+
+
+def as_json(value: Any) -> str:
+    """``value`` as JSON; a number that is not finite, which JSON does not know, is null.
+
+    Example:
+        >>> as_json({"loss": float("nan"), "step": 3})
+        '{"loss": null, "step": 3}'
+    """
+    return json.dumps(_plain(value), allow_nan=False)
 
 
 def _plain(value: Any) -> Any:

@@ -4,6 +4,8 @@ Orbax restores altered array data without a word, so a checkpoint counts only wh
 manifest. The manifest is written last: a folder without one was never finished.
 """
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -112,9 +114,13 @@ def _digest(path: Path, settle: bool = False) -> dict:
 
 
 def _settle(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    """Wait until the names in a folder are on the disk, where the system can be asked that of a folder."""
+    with contextlib.suppress(PermissionError):  # Windows opens no folder
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+        finally:
+            os.close(handle)
