@@ -59,7 +59,7 @@ def _read(lm: LanguageModel, start: _Prompt, sampling: Sampling):
     """Which symbols stand in the prompt, (1, V), for a penalty on repeating them; None where there is none."""
     if sampling.repetition_penalty == 1:
         return None
-    tokens, mask = start.inputs["tokens"], start.inputs["mask"]
+    tokens, mask = jnp.asarray(start.inputs["tokens"]), jnp.asarray(start.inputs["mask"])
     return seen_tokens(tokens, mask & (tokens != DOCUMENT), lm.tokenizer.size)
 
 

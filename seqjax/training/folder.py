@@ -120,8 +120,8 @@ def open_run(
         raise InputError(f"--out {folder.path}: this is a file, but a folder is wanted. Choose another --out.")
     if folder.config.exists():
         identity = _continued(folder, identity, kind)
-    elif names := _strange(folder):
-        names = ", ".join(names[:3])
+    elif strange := _strange(folder):
+        names = ", ".join(strange[:3])
         raise InputError(
             f"--out {folder.path}: the folder holds something that is no run ({names}, …), and nothing of it was "
             "touched. Choose another --out."
