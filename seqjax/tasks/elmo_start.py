@@ -77,9 +77,9 @@ def draw_mix(params, folder: RunFolder) -> None:
     mix = vectors["mix"]
     try:
         figure = scalar_mix(np.asarray(mix["scores"]), title=f"γ = {float(mix['scale']):.2f}")
-    except InputError:  # without the extra `viz`, the curves have said so
+        figure.savefig(folder.path / "scalar_mix.png")
+    except (InputError, OSError):  # the extra `viz` is missing, or the disk is full: the curves say so
         return
-    figure.savefig(folder.path / "scalar_mix.png")
 
 
 def check_dropout(where: str, dropout: float) -> None:

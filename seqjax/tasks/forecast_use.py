@@ -197,9 +197,9 @@ def draw_backtest(
             drawn, ylabel=use.scaling.targets[0], band=_band_name(use.quantiles), dates=series.dates,
             errors=off, error="mean absolute error",
         )  # fmt: skip
-    except InputError:  # without the extra `viz`, the curves have said so
+        figure.savefig(folder.path / "forecast.png")
+    except (InputError, OSError):  # the extra `viz` is missing, or the disk is full: the curves say so
         return
-    figure.savefig(folder.path / "forecast.png")
 
 
 def draw_ahead(use: ForecastUse, series: TimeSeries, point: np.ndarray, quantiles: np.ndarray, path: str) -> None:

@@ -144,6 +144,6 @@ def draw_transitions(use: TagUse, folder: RunFolder) -> None:
     )
     try:
         figure = transitions(between, use.labels.names, start=start, end=end)
-    except InputError:  # without the extra `viz`, the curves have said so
+        figure.savefig(folder.path / "transitions.png")
+    except (InputError, OSError):  # the extra `viz` is missing, or the disk is full: the curves say so
         return
-    figure.savefig(folder.path / "transitions.png")

@@ -11,6 +11,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from seqjax.training.checkpoint import Checkpoints
+from seqjax.training.devices import writer_first
 from seqjax.training.folder import RunFolder
 from seqjax.training.journal import Journal, append_sample, cut_samples
 from seqjax.training.signals import StopFlag
@@ -49,7 +50,8 @@ class Recorder:
 
     def resume(self, targets: dict[str, Any]) -> tuple[dict[str, Any], dict] | None:
         """The newest checkpoint that verifies, and the record cut back to it; None: a fresh start."""
-        restored = self.checkpoints.restore(targets) if self.checkpoints is not None else None
+        own = self.checkpoints
+        restored = writer_first(lambda writer: None if own is None else own.restore(targets))
         step = -1 if restored is None else restored.step
         if jax.process_count() > 1:
             step = int(multihost_utils.broadcast_one_to_all(np.int32(step)))
