@@ -62,7 +62,7 @@ def write_any_text() -> None:
             if stream.isatty():
                 stream.reconfigure(errors="backslashreplace")
             else:
-                stream.reconfigure(encoding="utf-8")
+                stream.reconfigure(encoding="utf-8", errors=stream.errors)
 
 
 def keep_memory() -> None:
@@ -89,6 +89,7 @@ def compile_small_loops_whole() -> None:
     that it only reads before its first program; where the user gives such options already, theirs stand alone.
     """
     flags = os.environ.get("XLA_FLAGS", "")
-    if "xla_backend_extra_options" not in flags:
+    names_a_file = flags and not flags.lstrip().startswith("-")
+    if "xla_backend_extra_options" not in flags and not names_a_file:
         option = f"--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold={SMALL_LOOP}"
         os.environ["XLA_FLAGS"] = f"{flags} {option}".strip()

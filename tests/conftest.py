@@ -17,7 +17,8 @@ FLAGS = (
     "backend_extra_options=xla_cpu_small_while_loop_byte_threshold=16777216",
 )  # fmt: skip
 
-os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *(f"--xla_{flag}" for flag in FLAGS)]).strip()
+given = os.environ.get("XLA_FLAGS", "")  # or a file's name, which cannot be added to
+os.environ["XLA_FLAGS"] = " ".join([given] * given.startswith("-") + [f"--xla_{flag}" for flag in FLAGS])
 os.environ.setdefault("NPROC", "16")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")

@@ -19,6 +19,7 @@ OPTION = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=16
         ("--xla_cpu_enable_fast_math=false", f"--xla_cpu_enable_fast_math=false {OPTION}"),
         (OPTION, OPTION),
         ("--xla_backend_extra_options=theirs=1", "--xla_backend_extra_options=theirs=1"),
+        ("flags.txt", "flags.txt"),  # XLA reads them there
     ],
 )
 def test_small_loops_are_compiled_whole_unless_the_user_says_otherwise(given, wanted, monkeypatch):
@@ -52,11 +53,8 @@ def test_xla_takes_the_option(tmp_path):
 def said_by(*words, **environment) -> subprocess.CompletedProcess:
     """A command in a process of its own, in a poorer environment than ours."""
     poor = {key: value for key, value in os.environ.items() if key not in ("HOME", "XDG_CACHE_HOME")}
-    return subprocess.run(
-        [sys.executable, "-c", "from seqjax.cli import main; main()", *words],
-        capture_output=True,
-        env=poor | environment,
-    )
+    program = [sys.executable, "-c", "from seqjax.cli import main; main()"]
+    return subprocess.run([*program, *words], capture_output=True, env=poor | environment, timeout=120)
 
 
 def test_any_text_is_printed_where_the_locale_knows_less():

@@ -156,7 +156,7 @@ def test_evaluate_says_what_it_left_out_and_refuses_another_alphabet(runs, tmp_p
     (tmp_path / "some.tsv").write_text("um\t1\ndois dois\t2!\n", encoding="utf-8")
     assert json.loads(seqjax(*words).out)["unknown symbols in targets"] == 1
     (tmp_path / "some.tsv").write_text("um\tодин\ndois\tдва 2\n", encoding="utf-8")
-    assert_refused(seqjax(*words), "8 of 9 target symbols", "never seen in training")
+    assert_refused(seqjax(*words), "8 of 9 target characters", "never seen in training")
 
 
 def test_a_target_too_long_to_be_written_is_not_scored(runs):

@@ -26,7 +26,7 @@ class Embedding(nnx.Module):
         self.table = nnx.Param(jax.random.normal(rngs.params(), (vocabulary, features)) * scale)
 
     def __call__(self, ids: Array) -> Array:
-        """Look ids (*B, T) up: (*B, T, E). Known ids are checked; under ``jax.jit`` one out of range gives NaN."""
+        """Look ids (*B, T) up: (*B, T, E). Known ids are checked; under ``jax.jit`` nothing is."""
         if not isinstance(ids, jax.core.Tracer):
             check_ids("Embedding", "ids", ids, len(self.table[...]))
         return jnp.take(self.table[...], ids, axis=0)

@@ -81,6 +81,7 @@ class RecurrentLanguageModel(nnx.Module):
 
     def features(self, ids: Array, *, state=None, mask=None, reset=None, keys=None, **how):
         """Read ids (*B, T); return the carried state and what the last layer says of each, (*B, T, H)."""
+        ids = ids if mask is None else jnp.where(mask, ids, 0)  # whatever stands behind a mask
         xs = dropout(self.embedding(ids), self.dropout, fold(keys, 0))
         state, ys = self.stack(xs, state=state, mask=mask, reset=reset, keys=fold(keys, 1), **how)
         return state, dropout(ys, self.dropout, fold(keys, 2))

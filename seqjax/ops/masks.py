@@ -27,9 +27,10 @@ def padding(lengths: ArrayLike, size: int) -> Array:
         >>> padding(jnp.array([3, 0]), 4).astype(int).tolist()
         [[1, 1, 1, 0], [0, 0, 0, 0]]
     """
-    if not isinstance(lengths, jax.core.Tracer):
+    lengths = jnp.asarray(lengths)
+    if lengths.size and not isinstance(lengths, jax.core.Tracer):
         check_lengths("padding", lengths, size)
-    return jnp.arange(size) < jnp.asarray(lengths)[..., None]
+    return jnp.arange(size) < lengths[..., None]
 
 
 def causal(T: int, S: int | None = None, *, first: ArrayLike = 0) -> Array:

@@ -47,7 +47,7 @@ def _task(words: list[str], file: str | None) -> str:
     if not words or words[0].startswith("-"):
         data = None if file is None else read_json(Path(file))
         said = data.get("task") if isinstance(data, dict) else None
-        return said if said in TASKS else "lm"
+        return said if isinstance(said, str) and said in TASKS else "lm"
     if words[0] in TASKS["lm"].presets:
         return "lm"
     if words[0] in presets and words[0] not in TASKS:

@@ -34,12 +34,10 @@ def parse_flags(kind: type, arguments: Sequence[str], *, program: str, descripti
     """
     import tyro
 
-    if shutil.get_terminal_size().columns < LEAST_COLUMNS:  # its help never ends in a single column
-        os.environ["COLUMNS"] = str(LEAST_COLUMNS)
     said = io.StringIO()
     given = {} if default is None else {"default": default}
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(said), _wide_enough():
             return tyro.cli(
                 kind, args=list(arguments), prog=program, description=description or kind.__doc__,
                 config=(tyro.conf.PositionalRequiredArgs,), **given,
@@ -50,6 +48,20 @@ def parse_flags(kind: type, arguments: Sequence[str], *, program: str, descripti
             raise refusal from None
         print(said.getvalue(), end="", file=sys.stderr)
         raise
+
+
+@contextlib.contextmanager
+def _wide_enough():
+    """Help is laid out for some columns at least: in a single one, tyro never ends."""
+    before = os.environ.get("COLUMNS")
+    if shutil.get_terminal_size().columns >= LEAST_COLUMNS:
+        yield
+        return
+    os.environ["COLUMNS"] = str(LEAST_COLUMNS)
+    try:
+        yield
+    finally:
+        os.environ.pop("COLUMNS") if before is None else os.environ.update(COLUMNS=before)
 
 
 def _refusal(error: BaseException | None) -> InputError | None:

@@ -164,10 +164,8 @@ def build(config: AnyLmConfig, folder: RunFolder) -> Built:
         return Tokenizer.load(folder.tokenizer)
 
     tokenizer = writer_first(prepare)
-    try:
-        tokenizer.encode(config.prompt, strict=True)  # refused now rather than at the first sample
-    except InputError as error:
-        raise InputError(f"--prompt: {error}") from None
+    if config.sample_tokens:
+        check_prompt(tokenizer, config.prompt)
     ids = {name: tokenizer.encode_documents(texts) for name, texts in splits._asdict().items()}
     model = symbols(config, tokenizer.size)
 
@@ -195,6 +193,14 @@ def build(config: AnyLmConfig, folder: RunFolder) -> Built:
         ("batch", f"{config.batch_size} rows × {config.data.length} steps on {jax.device_count()} device(s)"),
     ]
     return Built(job, summary)
+
+
+def check_prompt(tokenizer: Tokenizer, prompt: str) -> None:
+    """Refuse what samples could not go on from, now rather than at the first of them."""
+    try:
+        tokenizer.encode(prompt, strict=True)
+    except InputError as error:
+        raise InputError(f"--prompt: {error}") from None
 
 
 def reporter(texts: dict[str, list[str]], ids: dict[str, list[np.ndarray]], tokenizer: Tokenizer):

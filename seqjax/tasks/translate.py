@@ -252,16 +252,17 @@ def evaluate(config, folder: RunFolder, params, data: PairsOption) -> dict[str, 
     Of other files, with what was left out.
 
     Raises:
-        InputError: what reading refuses; targets of which the model has never seen the most.
+        InputError: what reading refuses; targets in characters of which most were never seen.
     """
     translator = use(config, folder, lambda shapes: params)
     how = limited(config)
     pairs, skipped = read_pair_files(data.path, how, data.target_path) if data.path else (read_pairs(how).test, {})
     encoded = encode_pairs(how, pairs, translator.source, translator.target, train=False)
-    if data.path and 2 * encoded.unknown[1] > sum(map(len, encoded.targets)):
+    symbols = sum(map(len, encoded.targets))
+    if data.path and translator.target.kind == "char" and 2 * encoded.unknown[1] > symbols:
         raise InputError(
-            f"{' '.join(data.path)}: {encoded.unknown[1]:,} of {sum(map(len, encoded.targets)):,} target symbols were "
-            "never seen in training. Are the columns in the order SOURCE TAB TARGET, and of the run's languages?"
+            f"{' '.join(data.path)}: {encoded.unknown[1]:,} of {symbols:,} target characters were never seen in "
+            "training. Are the columns in the order SOURCE TAB TARGET, and of the run's languages?"
         )
     totals = Evaluator(objective(translator.model, config), config.compute_dtype)(params, whole(config, encoded))
     row = reporter({"test": encoded}, translator.target)(totals, "test")

@@ -19,6 +19,7 @@ from seqjax.tasks.lm_use import LineScore
 from seqjax.tasks.text_metrics import bleu_and_chrf, exact_match, has_sacrebleu
 
 ROWS = 32  # lines translated in one call
+DRAWN = 200  # steps that a picture of a search may have
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -149,6 +150,9 @@ def save_tree(translator: Translator, source: np.ndarray, options: Predict, numb
         translator.model.decodable, translator.params, inputs, last, max_tokens=most, beam=options.beam, end=BOUNDARY,
         length_penalty=options.length_penalty, limits=options.limits,
     )  # fmt: skip
+    if len(tree.tokens) > DRAWN:
+        print(f"line {number}: a search of {len(tree.tokens)} steps is not drawn, more than {DRAWN}", file=sys.stderr)
+        return
     names = ["<end>", *translator.target.pieces(range(1, translator.target.size))]
     picture = draw(
         tree.parents, tree.tokens, tree.log_probabilities, tree.totals, tree.ended, names, scores=tree.scores

@@ -188,8 +188,8 @@ def _continued(folder: RunFolder, wanted: Identity, kind: type | None) -> Identi
     rows = differences(had.config, config)
     if rows and had.preset != wanted.preset:
         rows.insert(0, ("preset", had.preset, wanted.preset))
-    if config["steps"] < had.config["steps"]:
-        rows.append(("steps", had.config["steps"], config["steps"]))
+    if config["steps"] < (least := had.config.get("steps", 0)):
+        rows.append(("steps", least, config["steps"]))
     if rows:
         shown = "\n".join(f"  {name}: the run has {old!r}, this command asks for {new!r}" for name, old, new in rows)
         raise InputError(
