@@ -1,7 +1,8 @@
 """Tokens a second while writing: greedy and with a beam, recurrent and attention models.
 
 Against ``generate`` of the transformers library (with its cache) on a GPT-2 of the same size, and against a plain
-PyTorch loop around ``nn.LSTM``; all with random weights, all in one process, interleaved, medians.
+PyTorch loop around ``nn.LSTM``; all with random weights, all in one process, interleaved, medians. The process is told
+what commands tell theirs (:func:`seqjax.process.compile_small_loops_whole`).
 
 ``python -m benchmarks.decode``; ``--write`` appends the tables to ``benchmarks/RESULTS.md``.
 """
@@ -16,6 +17,7 @@ import numpy as np
 import tyro
 
 from benchmarks import timing
+from seqjax.process import compile_small_loops_whole
 
 CONTEXT = 256  # tokens that the attention models can hold
 Write = Callable[[], object]  # write all tokens of all rows, and wait for them
@@ -148,6 +150,7 @@ def main(options: Options) -> None:
     """Measure, print, and perhaps write."""
     import torch
 
+    compile_small_loops_whole()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     rows, claims = [], []
     with timing.Others() as others:
