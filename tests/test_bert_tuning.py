@@ -13,11 +13,8 @@ from parameters import drawn
 from seqjax.models.bert import BertConfig
 from seqjax.models.bert_reading import BertSizes, TextBERT, WordBERT
 from seqjax.models.pure import pure
-from seqjax.tasks.pretrained import begun
 from seqjax.tasks.session import best_of, open_existing
-from seqjax.training.folder import RunFolder
 from seqjax.training.journal import read
-from seqjax.training.manifest import seal
 
 SWIFT = {"xla_backend_optimization_level": 0}
 SMALL = ["--batch-size", "8", "--log-every", "20", "--shown", "0", "--optimizer.warmup", "0"]
@@ -69,15 +66,6 @@ def test_a_classifier_begins_with_the_run_and_never_needs_it_again(tmp_path, sta
     run = open_existing(tmp_path / "new")
     again = run.task.build(run.config, run.folder).job.init  # as when the command is given again
     jax.eval_shape(lambda key: jax.tree.map(jnp.copy, again(key)), jax.random.key(0))
-
-
-def test_a_checkpoint_that_was_never_finished_is_no_beginning(tmp_path):
-    folder = RunFolder(tmp_path)
-    (folder.checkpoints / "40").mkdir(parents=True)
-    (folder.checkpoints / "40" / "state").write_bytes(b"half of it")
-    assert not begun(folder)
-    seal(folder.checkpoints / "40", 40)
-    assert begun(folder)
 
 
 def test_a_tagger_that_leaves_the_run_as_it_is_changes_no_bit_of_it(tmp_path, start):

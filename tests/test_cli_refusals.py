@@ -154,7 +154,7 @@ def test_a_run_that_was_killed_as_it_began_is_begun_again(tmp_path, text):
     assert training(*command(tmp_path / "run", text)).code == 0
 
 
-@pytest.mark.parametrize("words", [("--prompt", "日本"), ("--sample-tokens", "-5")])
+@pytest.mark.parametrize("words", [("--prompt", "日本", "--sample-tokens", 5), ("--sample-tokens", -5)])
 def test_samples_that_cannot_be_made_are_refused_before_training(words, tmp_path, text):
     assert_refused(training(*command(tmp_path / "run", text), *words), words[0])
     assert not (tmp_path / "run").exists()

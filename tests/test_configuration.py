@@ -34,7 +34,7 @@ def test_a_configuration_that_does_not_fit_is_refused(kind, tmp_path):
     file = tmp_path / "config.json"
     if content is not None:
         file.write_bytes(content.encode(errors="surrogateescape"))
-    assert_refused(training("--config", file, "--out", tmp_path / "run", "--steps", 2), "config.json", *words)
+    assert_refused(training("lm", "--config", file, "--out", tmp_path / "run", "--steps", 2), "config.json", *words)
     assert not (tmp_path / "run").exists()
 
 

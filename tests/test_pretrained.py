@@ -12,6 +12,7 @@ from seqjax.layers import Embedding, Frozen, functional
 from seqjax.tasks import TASKS
 from seqjax.tasks.pretrained import PretrainedConfig, begun, copy_description, open_pretrained, start_from
 from seqjax.training.folder import RunFolder
+from seqjax.training.manifest import seal
 from seqjax.training.optimizers import OptimizerConfig, leave_frozen, make_optimizer
 
 
@@ -64,5 +65,7 @@ def test_what_describes_a_run_is_copied_and_what_it_began_with_too(tmp_path):
     found = sorted(str(p.relative_to(tmp_path / "copy")) for p in (tmp_path / "copy").rglob("*.json*"))
     assert found == ["config.json", "pretrained/config.json", "words.json"]
     (source.checkpoints / "12").mkdir(parents=True)
+    assert not begun(source)
+    seal(source.checkpoints / "12", 12)
     assert begun(source)
     assert not begun(RunFolder(tmp_path / "copy"))
