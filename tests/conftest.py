@@ -25,6 +25,7 @@ os.environ.setdefault("MPLBACKEND", "agg")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(tempfile.gettempdir(), "seqjax-test-cache"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")  # lowering need not say where each operation was written
 
 gc.set_threshold(100_000, 20, 20)  # tracing makes many small objects: a tenth of the time was spent searching them
 
