@@ -22,6 +22,7 @@ from seqjax.models.attentive import Source, bahdanau
 from seqjax.models.luong import luong
 
 D, H, S, M = 3, 4, 5, 3
+SYMBOLS = 6
 B, T = 4, 7
 
 
@@ -39,6 +40,11 @@ def visits(random, shape, dtype):
 def taught(random, shape, dtype):
     """Features, and the true one of two outputs."""
     return cells.Taught(plain(random, shape, dtype), jnp.asarray(np.eye(2)[random.integers(2, size=shape)], dtype))
+
+
+def symbols(random, shape, dtype):
+    """Ids (*shape, 1) of SYMBOLS symbols."""
+    return jnp.asarray(random.integers(SYMBOLS, size=(*shape, 1)), jnp.int32)
 
 
 def nothing(random, batch_shape, dtype):
@@ -96,6 +102,8 @@ CELLS = [
     CellRow("janet", cells.JANET, recurrences.janet),
     CellRow("min-gru", cells.MinGRU, recurrences.min_gru),
     CellRow("min-lstm", cells.MinLSTM, recurrences.min_lstm),
+    CellRow("lstm-of-symbols", cells.of_symbols(cells.LSTM, SYMBOLS), recurrences.lstm_of_symbols, inputs=symbols),
+    CellRow("gru-of-symbols", cells.of_symbols(cells.GRU, SYMBOLS), recurrences.gru_of_symbols, inputs=symbols),
     CellRow("bahdanau", bahdanau(cells.GRU, M, features=H), attentive.bahdanau, context=encoded),
     CellRow("luong", luong(cells.LSTM, M, "local-p", window=2), attentive.local_p, context=encoded),
 ]

@@ -100,6 +100,11 @@ def whole_rows(row: CellRow):
     return lambda case: host(compiled(case))
 
 
+def spoiled(leaf, garbage: float):
+    """What may stand where nothing is read: this number; among ids, one of no symbol."""
+    return 99 if jnp.issubdtype(leaf.dtype, jnp.integer) else garbage
+
+
 def only_rows(case: Case, *rows: int) -> Case:
     """The same run, but only these rows count in the loss."""
     counts = np.isin(np.arange(B), rows)

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from catalogue import CELLS, B, T, name_of
-from cell_runs import EVERYWHERE, TRACES, WAYS, assert_same, every_way, make_case, only_rows, whole_rows
+from catalogue import CELLS, SYMBOLS, B, T, name_of
+from cell_runs import EVERYWHERE, TRACES, WAYS, assert_same, every_way, make_case, only_rows, spoiled, whole_rows
 
 from seqjax import unroll
 
@@ -32,7 +32,7 @@ def padded(case, kind):
     places, garbage = PADDINGS[kind]
 
     def place(leaf, garbage):
-        out = np.full(leaf.shape, garbage, leaf.dtype)
+        out = np.full(leaf.shape, spoiled(leaf, garbage), leaf.dtype)
         for b, at in enumerate(places):
             out[b, list(at)] = leaf[b, : len(at)]
         return jnp.asarray(out)
@@ -115,7 +115,7 @@ def test_an_empty_row_gives_its_initial_state_and_finite_gradients(row):
 @each_cell
 def test_a_row_does_not_see_its_neighbours(row):
     case = make_case(row)
-    ruined = jax.tree.map(lambda leaf: leaf.at[1:].set(np.nan), case.xs)
+    ruined = jax.tree.map(lambda leaf: leaf.at[1:].set(spoiled(leaf, np.nan)), case.xs)
     found, wanted = every_way(row)(case._replace(xs=ruined)), every_way(row)(case)
     order = np.array([2, 0, 3, 1])
     moved = jax.tree.map(lambda leaf: leaf[order], case._replace(params=None))._replace(params=case.params)
@@ -134,8 +134,14 @@ def test_a_row_does_not_see_its_neighbours(row):
 
 
 def changed(case, steps):
-    """``case`` with other inputs at ``steps``."""
-    return case._replace(xs=jax.tree.map(lambda leaf: leaf.at[:, steps].add(0.5), case.xs))
+    """``case`` with other inputs at ``steps``: half as much more, or the next symbol."""
+
+    def change(leaf):
+        if jnp.issubdtype(leaf.dtype, jnp.integer):
+            return leaf.at[:, steps].set((leaf[:, steps] + 1) % SYMBOLS)
+        return leaf.at[:, steps].add(0.5)
+
+    return case._replace(xs=jax.tree.map(change, case.xs))
 
 
 @each_cell

@@ -9,7 +9,7 @@ from cell_runs import QUICKLY, assert_same, host, make_case, outcome
 
 from seqjax import cells, unroll
 
-FEW = ["lstm", "lstm-time-aware", "bahdanau"]  # one input, two inputs, a context
+FEW = ["lstm", "lstm-time-aware", "lstm-of-symbols", "bahdanau"]  # one input, two inputs, ids, a context
 each_cell = pytest.mark.parametrize("row", CELLS, ids=name_of)
 a_few_cells = pytest.mark.parametrize("row", [row for row in CELLS if row.name in FEW], ids=name_of)
 

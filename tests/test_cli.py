@@ -141,7 +141,7 @@ def by_hand(folder: Path, line: str) -> float:
     lm = trained(open_existing(str(folder)))
     ids = [DOCUMENT, *lm.tokenizer.encode(line, strict=True), DOCUMENT]
     prompt = {"tokens": jnp.zeros((1, 1), jnp.int32), "mask": jnp.zeros((1, 1), bool)}
-    params = jax.tree.map(jnp.asarray, lm.params)
+    params = lm.model.decodable.prepare(jax.tree.map(jnp.asarray, lm.params))
     memory, state = lm.model.decodable.start(params, prompt)
     advance = jax.jit(lm.model.decodable.advance)
     total = 0.0

@@ -54,6 +54,29 @@ def runner(row):
     return jax.jit(run, compiler_options=SWIFT)
 
 
+@each_layer
+def test_symbols_are_read_as_their_vectors(row):
+    """The same outputs, and the same gradients of the table and of the weights; ids behind the mask may be anything."""
+    params, apply = made(row)
+    random = np.random.default_rng(4)
+    table = jnp.asarray(random.normal(size=(6, D)), jnp.float32)
+    ids, mask = random.integers(6, size=(B, SHORT)), jnp.asarray(random.random((B, SHORT)) < 0.7)
+    weight = random.normal(size=(B, SHORT, 1))
+    given = jnp.where(mask, ids, 99)
+
+    def loss(params, table, whole):
+        symbols = cells.Symbols(given, table)
+        xs = jnp.where(mask[..., None], symbols.vectors(), 0) if whole else symbols
+        states, ys = apply(params, xs, state=apply(params, (B,), method="start"), mask=mask)
+        return (ys * weight).sum() + sum(jnp.sin(leaf).sum() for leaf in jax.tree.leaves(states)), ys
+
+    ways = [jax.jit(jax.grad(functools.partial(loss, whole=w), (0, 1), has_aux=True), compiler_options=SWIFT)
+            for w in (True, False)]  # fmt: skip
+    wanted, found = ((way(params, table)) for way in ways)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5 * max(1, abs(b).max())), found, wanted)
+    assert abs(found[0][1]).min(axis=1).max() > 0
+
+
 def run(row, xs, mask=None, reset=None, state=None, weight=None):
     """Run a row; without a mask all steps are real, and without weights all of them count."""
     mask = np.ones(xs.shape[:2], bool) if mask is None else mask

@@ -14,6 +14,7 @@ from flax import nnx
 from parameters import drawn
 
 from seqjax.checks import InputError
+from seqjax.decoding.decodable import for_steps
 from seqjax.layers import functional
 from seqjax.models import LanguageModelConfig, RecurrentLanguageModel, whole_past
 from seqjax.ops.dropout import row_keys
@@ -117,31 +118,29 @@ def test_a_model_sees_as_far_back_as_it_says(row):
 
 @each_model
 @pytest.mark.parametrize("prefix", [0, 1, 4])
-def test_steps_equal_the_whole_after_any_prefix(row, prefix):
+@pytest.mark.parametrize("known", [False, True], ids=["any-number", "so-many"])
+def test_steps_equal_the_whole_after_any_prefix(row, prefix, known):
     ids = symbols()
     wanted, _ = scorer(row)(ids, np.ones((B, T), bool))
     prompt, mask = np.full((B, T), V - 1), np.zeros((B, T), bool)
     prompt[:, T - prefix :], mask[:, T - prefix :] = ids[:, :prefix], True
-    memory, state = starter(row)({"tokens": jnp.asarray(prompt, jnp.int32), "mask": jnp.asarray(mask)})
+    start, advance = stepper(row, known)
+    memory, state = start({"tokens": jnp.asarray(prompt, jnp.int32), "mask": jnp.asarray(mask)})
     for t in range(prefix, T):
-        state, logits = advancer(row)(memory, state, jnp.asarray(ids[:, t], jnp.int32))
+        state, logits = advance(memory, state, jnp.asarray(ids[:, t], jnp.int32))
         scores = np.asarray(jax.nn.log_softmax(logits))[np.arange(B), ids[:, t + 1]]
         assert_close(scores, wanted[:, t])
     assert jax.tree.all(jax.tree.map(lambda leaf: leaf.shape[0] == B, state))
 
 
 @functools.cache
-def starter(row):
-    """Compiled ``start``."""
+def stepper(row, known=False):
+    """Compiled ``start`` and ``advance``, ready for any number of steps, or for so many that tables are worth it."""
     model, params = made(row)
-    return jax.jit(functools.partial(model.decodable.start, params), compiler_options=SWIFT)
-
-
-@functools.cache
-def advancer(row):
-    """Compiled ``advance``."""
-    model, params = made(row)
-    return jax.jit(functools.partial(model.decodable.advance, params), compiler_options=SWIFT)
+    model = for_steps(model.decodable, 2 * V) if known else model.decodable
+    weights = jax.jit(model.prepare, compiler_options=SWIFT)(params)
+    both = (functools.partial(function, weights) for function in (model.start, model.advance))
+    return tuple(jax.jit(function, compiler_options=SWIFT) for function in both)
 
 
 @each_model

@@ -56,6 +56,14 @@ from seqjax.cells.min_gru import min_gru as min_gru
 from seqjax.cells.min_lstm import MinLSTM as MinLSTM
 from seqjax.cells.min_lstm import MinLSTMState as MinLSTMState
 from seqjax.cells.min_lstm import min_lstm as min_lstm
+from seqjax.cells.ready import Ready as Ready
+from seqjax.cells.ready import make_ready as make_ready
+from seqjax.cells.ready import ready as ready
+from seqjax.cells.symbols import SymbolParams as SymbolParams
+from seqjax.cells.symbols import Symbols as Symbols
+from seqjax.cells.symbols import choose_products as choose_products
+from seqjax.cells.symbols import of_symbols as of_symbols
+from seqjax.cells.symbols import reads_symbols as reads_symbols
 from seqjax.cells.unroll import choose_method as choose_method
 from seqjax.cells.unroll import unroll as unroll
 

@@ -161,12 +161,13 @@ def _backward(cell: Cell, reverse: bool, saved: Saved, cotangents):
 
     small = {i: leaf for i, leaf in enumerate(leaves) if i not in plan.matrices}
     totals = jax.tree.map(jnp.zeros_like, (initial, small, split_smooth(context)[0]))
-    nothing = jax.tree.map(jnp.zeros_like, (leaves, inputs.xs))
+    smooth_xs, whole_xs = split_smooth(inputs.xs)
+    nothing = jax.tree.map(jnp.zeros_like, (leaves, smooth_xs))
     past, totals, gradients, dxs = jax.lax.fori_loop(0, clock.chunks, chunk, (cotangents[0], totals, *nothing))
     initial, small, smooth = totals
     gradients = [leaf + small.get(i, 0) for i, leaf in enumerate(gradients)]
     constants = Constants(jax.tree.unflatten(tree, gradients), initial, split_smooth(context)[1](smooth, None))
-    return constants, Inputs(dxs, None, None), past
+    return constants, Inputs(whole_xs(dxs, None), None, None), past
 
 
 class Replay(NamedTuple):
@@ -255,10 +256,19 @@ _replay.defvjp(_replay_forward, _replay_backward)
 
 
 def _pull(cell: Cell, weights, xs, drive):
-    """The cotangents of ``weights`` and ``xs`` from that of the drive; batch and time are one axis to the products."""
-    _, pull = jax.vjp(cell.project, weights, jax.tree.map(lambda leaf: _turned(leaf).T, xs))
+    """The cotangents of ``weights`` and of the floating ``xs`` from that of the drive.
+
+    Batch and time are one axis to the products.
+    """
+    smooth, whole = split_smooth(xs)
+    rows = [_rows(leaf) for leaf in jax.tree.leaves(xs)]
+
+    def project(weights, smooth):
+        return cell.project(weights, whole(smooth, rows))
+
+    _, pull = jax.vjp(project, weights, [_turned(leaf).T for leaf in smooth])
     grown, flat = pull(jax.tree.map(_rows, drive))
-    return grown, jax.tree.map(lambda new, leaf: new.reshape(leaf.shape), flat, xs)
+    return grown, [new.reshape(leaf.shape) for new, leaf in zip(flat, smooth, strict=True)]
 
 
 def _over_time(vectors: Array, deltas: Array) -> Array:

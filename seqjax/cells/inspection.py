@@ -46,7 +46,7 @@ def trace(
         ((2, 5, 4), 0.731)
     """
     run = arrange(cell, params, xs, state, initial, mask, reset, reverse, context)
-    _, states, gates = _every_step(cell, reverse, run.constants, run.inputs, run.start, None)
+    _, states, gates = _every_step(run.cell, reverse, run.constants, run.inputs, run.start, None)
     return states, silence(gates, mask)
 
 
@@ -114,7 +114,7 @@ def state_gradients(
     run = arrange(cell, params, xs, state, initial, mask, reset, reverse, context)
 
     def loss_of(perturbations):
-        final, states, _ = _every_step(cell, reverse, run.constants, run.inputs, run.start, perturbations)
+        final, states, _ = _every_step(run.cell, reverse, run.constants, run.inputs, run.start, perturbations)
         return loss((final, silence(cell.output(states), mask)))
 
     nothing = jax.tree.map(lambda leaf: jnp.zeros((*leaf.shape[:-1], run.time, leaf.shape[-1]), leaf.dtype), run.start)

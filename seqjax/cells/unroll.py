@@ -16,6 +16,7 @@ from seqjax.cells.contract import Cell, State
 from seqjax.cells.fused import run_fused
 from seqjax.cells.remat import run_in_chunks
 from seqjax.cells.scan import Constants, Inputs, run_scan
+from seqjax.cells.symbols import SymbolParams, Symbols, of_symbols
 from seqjax.checks import InputError, check_choice, check_mask, check_shape
 
 METHODS: dict[str, Callable] = {"scan": run_scan, "fused": run_fused}
@@ -43,7 +44,8 @@ def unroll(
     Args:
         cell: which recurrence, e.g. ``cells.LSTM``.
         params: what ``cell.init`` gave.
-        xs: (*B, T, D), or a pytree of (*B, T, ·) for cells with several inputs.
+        xs: (*B, T, D), or a pytree of (*B, T, ·) for cells with several inputs, or ``cells.Symbols(ids, table)``
+            for ``table[ids]``: the same to rounding, its products done once a symbol.
         state: where this run starts, leaves (*B, ·): a carried state, cast to the type of ``params`` and ``xs``.
         initial: where a ``reset`` returns to, and where the run starts when ``state`` is None; leaves
             (*B, ·). Default: ``cell.initial_state``.
@@ -78,8 +80,8 @@ def unroll(
     run = arrange(cell, params, xs, state, initial, mask, reset, reverse, context)
     if run.time == 0:
         width = jax.eval_shape(cell.output, run.start).shape[-1]
-        return run.start, jnp.zeros((*np.shape(jax.tree.leaves(xs)[0])[:-1], width), run.dtype)
-    final, ys = _along_time(cell, method, remat, reverse, run.constants, run.inputs, run.start)
+        return run.start, jnp.zeros((*np.shape(jax.tree.leaves(run.inputs.xs)[0])[:-1], width), run.dtype)
+    final, ys = _along_time(run.cell, method, remat, reverse, run.constants, run.inputs, run.start)
     return final, silence(ys, mask)
 
 
@@ -109,6 +111,7 @@ def check_features(cell: Cell, weights, xs) -> None:
 class Run(NamedTuple):
     """What a run along time needs, checked."""
 
+    cell: Cell  # with a table before it, if symbols are read
     constants: Constants
     inputs: Inputs
     start: State
@@ -118,6 +121,8 @@ class Run(NamedTuple):
 
 def arrange(cell: Cell, params, xs, state, initial, mask, reset, reverse: bool, context) -> Run:
     """Check the arguments of :func:`unroll`, and clean what is masked."""
+    if isinstance(xs, Symbols):
+        cell, params, xs = of_symbols(cell), SymbolParams(xs.table, params), xs.ids[..., None]
     batch_shape, time = check_inputs(xs, mask, reset)
     if mask is not None:
         xs = jax.tree.map(lambda leaf: jnp.where(mask[..., None], leaf, jnp.zeros_like(leaf)), xs)
@@ -125,7 +130,7 @@ def arrange(cell: Cell, params, xs, state, initial, mask, reset, reverse: bool, 
     initial = broadcast_state(cell, params, initial, batch_shape, dtype, "initial")
     start = initial if state is None else broadcast_state(cell, params, state, batch_shape, dtype, "state")
     inputs = Inputs(xs, mask, reset if reset is None or not reverse else _towards_the_left(reset))
-    return Run(Constants(cell.prepare(params), initial, context), inputs, start, time, dtype)
+    return Run(cell, Constants(cell.prepare(params), initial, context), inputs, start, time, dtype)
 
 
 def silence(values, mask: Array | None):

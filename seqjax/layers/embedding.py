@@ -1,12 +1,13 @@
-"""Tables of vectors."""
+"""Tables of vectors, looked up at once or by who reads them."""
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
+from seqjax.cells import Symbols, choose_products
 from seqjax.checks import check_ids
 from seqjax.layers.linear import flat_product
+from seqjax.ops.dropout import dropout
 
 
 class Embedding(nnx.Module):
@@ -27,9 +28,31 @@ class Embedding(nnx.Module):
 
     def __call__(self, ids: Array) -> Array:
         """Look ids (*B, T) up: (*B, T, E). Known ids are checked; under ``jax.jit`` nothing is."""
+        return self.symbols(ids).vectors()
+
+    def symbols(self, ids: Array) -> Symbols:
+        """The same, left to who reads them. Known ids are checked here too."""
+        table = self.table[...]
         if not isinstance(ids, jax.core.Tracer):
-            check_ids("Embedding", "ids", ids, len(self.table[...]))
-        return jnp.take(self.table[...], ids, axis=0)
+            check_ids("Embedding", "ids", ids, len(table))
+        return Symbols(ids, table)
+
+    def read(self, ids: Array, rate: float = 0.0, keys: Array | None = None) -> Array | Symbols:
+        """What a recurrence should read of ids (*B, T).
+
+        Vectors, with dropout; but where nothing is dropped and there are fewer symbols than steps, the symbols. See
+        :func:`seqjax.cells.choose_products`.
+
+        Args:
+            ids: symbols.
+            rate: of dropout.
+            keys: (*B,) random keys, one a row; None switches dropout off.
+        """
+        symbols = self.symbols(ids)
+        whole = keys is None or rate == 0
+        if whole and choose_products(len(symbols.table), ids.size)[0] == "symbols":
+            return symbols
+        return dropout(symbols.vectors(), rate, keys)
 
     def attend(self, xs: Array) -> Array:
         """Score features (*B, T, E) against every symbol: (*B, T, V)."""

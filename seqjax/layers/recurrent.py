@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from seqjax.cells import Cell, unroll
+from seqjax.cells import Cell, Ready, SymbolParams, Symbols, make_ready, of_symbols, ready, unroll
 from seqjax.checks import InputError, check_choice
 from seqjax.layers.parameters import Parameters
 
@@ -50,13 +50,37 @@ class Recurrent(nnx.Module):
         self.initial = Parameters(start) if learn_initial else None
         self.out_features = jax.eval_shape(cell.output, start).shape[-1]
 
-    def __call__(self, xs, *, state=None, mask: Array | None = None, reset: Array | None = None, **how):
-        """Map ``xs`` (*B, T, D) to ``(final state, ys)``, ys (*B, T, H). ``how``: what else ``unroll`` takes."""
+    def __call__(
+        self,
+        xs,
+        *,
+        state=None,
+        mask: Array | None = None,
+        reset: Array | None = None,
+        weights: Ready | None = None,
+        **how,
+    ):
+        """Map ``xs`` (*B, T, D), or symbols, to ``(final state, ys)``, ys (*B, T, H).
+
+        ``weights``: what :meth:`ready` gave, for such inputs. ``how``: what else ``unroll`` takes.
+        """
         initial = None if self.initial is None else self.initial.values()
+        cell, params = self.cell, self.params.values()
+        if weights is not None and isinstance(xs, Symbols):
+            cell, params, xs = ready(of_symbols(cell)), weights, xs.ids[..., None]
+        elif weights is not None:
+            cell, params = ready(cell), weights
         return unroll(
-            self.cell, self.params.values(), xs,
+            cell, params, xs,
             state=state, initial=initial, mask=mask, reset=reset, reverse=self.reverse, **how,
         )  # fmt: skip
+
+    def ready(self, table: Array | None = None) -> Ready:
+        """The weights, prepared once for many calls on inputs (*B, T, D); with a table (V, D), on its symbols."""
+        params = self.params.values()
+        if table is None:
+            return make_ready(self.cell, params)
+        return make_ready(of_symbols(self.cell), SymbolParams(table, params))
 
     def start(self, batch_shape: tuple[int, ...], dtype=jnp.float32):
         """The state that sequences start from, leaves (*B, ·)."""
@@ -105,7 +129,7 @@ class Bidirectional(nnx.Module):
         self.out_features = self.forward.out_features * (2 if merge == "concatenate" else 1)
 
     def __call__(self, xs, *, state=(None, None), mask: Array | None = None, reset: Array | None = None, **how):
-        """Map ``xs`` (*B, T, D) to ``((forward, backward) final states, ys)``, ys (*B, T, H or 2H)."""
+        """Map ``xs`` (*B, T, D), or symbols, to ``((forward, backward) final states, ys)``, ys (*B, T, H or 2H)."""
         first, left = self.forward(xs, state=state[0], mask=mask, reset=reset, **how)
         last, right = self.backward(xs, state=state[1], mask=mask, reset=reset, **how)
         if self.merge == "concatenate":

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from seqjax.cells import Cell
+from seqjax.cells import Cell, Ready, Symbols
 from seqjax.checks import InputError
 from seqjax.layers.recurrent import Bidirectional, Recurrent
 from seqjax.ops.dropout import dropout, fold
@@ -59,24 +59,35 @@ class Stack(nnx.Module):
         self.dropout, self.residual, self.out_features = dropout, residual, widths[-1]
 
     def __call__(
-        self, xs: Array, *, state=None, mask: Array | None = None, reset: Array | None = None, keys=None, **how
-    ):
-        """Map ``xs`` (*B, T, D) to ``(states, ys)``: one final state a layer, and ys (*B, T, H).
+        self, xs: Array | Symbols, *, state=None, mask: Array | None = None, reset: Array | None = None, keys=None,
+        weights: tuple[Ready, ...] | None = None, **how,
+    ):  # fmt: skip
+        """Map ``xs`` (*B, T, D), or symbols, to ``(states, ys)``: one final state a layer, and ys (*B, T, H).
 
-        ``keys`` (*B,) are the rows' own random keys; None switches dropout off.
+        ``keys`` (*B,) are the rows' own random keys; None switches dropout off. ``weights``: what :meth:`ready` gave.
         """
         states = []
         for index, layer in enumerate(self.layers):
-            if index:
-                xs = dropout(xs, self.dropout, fold(keys, index))
             extra = {} if state is None else {"state": state[index]}
+            extra |= {} if weights is None else {"weights": weights[index]}
             final, ys = layer(xs, mask=mask, reset=reset, **extra, **how)
             states.append(final)
-            if self.residual and xs.shape == ys.shape:
-                ys = ys + (xs if mask is None else jnp.where(mask[..., None], xs, jnp.zeros_like(xs)))
-            xs = ys
+            if self.residual:
+                ys = _added(xs.vectors() if isinstance(xs, Symbols) else xs, ys, mask)
+            xs = dropout(ys, self.dropout, fold(keys, index + 1)) if layer is not self.layers[-1] else ys
         return tuple(states), xs
+
+    def ready(self, table: Array | None = None) -> tuple[Ready, ...]:
+        """Every layer's weights, for layers of one direction; see :meth:`Recurrent.ready`."""
+        return tuple(layer.ready(None if index else table) for index, layer in enumerate(self.layers))
 
     def start(self, batch_shape: tuple[int, ...], dtype=jnp.float32):
         """The states that sequences start from, one a layer."""
         return tuple(layer.start(batch_shape, dtype) for layer in self.layers)
+
+
+def _added(xs: Array, ys: Array, mask: Array | None) -> Array:
+    """A layer's input added to its output, if they are as wide; zero where masked."""
+    if xs.shape != ys.shape:
+        return ys
+    return ys + (xs if mask is None else jnp.where(mask[..., None], xs, jnp.zeros_like(xs)))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from seqjax.cells import Cell
+from seqjax.cells import Cell, Symbols
 from seqjax.layers import Embedding, Linear, Stack
 from seqjax.ops.dropout import dropout, fold
 
@@ -66,9 +66,10 @@ class Encoder(nnx.Module):
             mask: (B, S), True on real symbols, wherever they stand.
             keys: (B,) random keys, one a row; None switches dropout off.
         """
-        xs = dropout(self.embedding(jnp.where(mask, ids, 0)), self.dropout, fold(keys, 0))
+        xs = self.embedding.read(jnp.where(mask, ids, 0), self.dropout, fold(keys, 0))
         if self.reverse:  # with the padding, which the mask turns into nothing
-            xs, mask = jnp.flip(xs, axis=1), jnp.flip(mask, axis=1)
+            xs = xs._replace(ids=jnp.flip(xs.ids, axis=1)) if isinstance(xs, Symbols) else jnp.flip(xs, axis=1)
+            mask = jnp.flip(mask, axis=1)
         finals, ys = self.stack(xs, mask=mask, keys=fold(keys, 1))
         ys = jnp.flip(ys, axis=1) if self.reverse else ys
         return finals, dropout(ys, self.dropout, fold(keys, 2))

@@ -25,6 +25,7 @@ class LanguageModelConfig:
     layers: int = 1  # recurrent layers on top of each other
     embedding: int = 0  # E, width of a symbol's vector; 0: as wide as the features
     dropout: float = 0.0  # probability of zeroing an activation, around every layer
+    embedding_dropout: float | None = None  # the same of the symbols' vectors; None: as `dropout`
     tied: bool = False  # score symbols with their own embedding
     residual: bool = False  # add each layer's input to its output
     learn_initial: bool = False  # learn the state that documents start from
@@ -36,8 +37,11 @@ class LanguageModelConfig:
                 raise InputError(
                     f"LanguageModelConfig: `{name}` should be at least {least}, but it is {getattr(self, name)}."
                 )
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"LanguageModelConfig: `dropout` should lie in [0, 1), but it is {self.dropout}.")
+        for name in ("dropout", "embedding_dropout"):
+            if not 0 <= (getattr(self, name) or 0) < 1:
+                raise InputError(
+                    f"LanguageModelConfig: `{name}` should lie in [0, 1), but it is {getattr(self, name)}."
+                )
 
 
 class TiedHead(nnx.Module):
@@ -69,6 +73,7 @@ class RecurrentLanguageModel(nnx.Module):
     def __init__(self, config: LanguageModelConfig, vocabulary: int, *, rngs: nnx.Rngs):
         width = config.embedding or config.features
         self.dropout = config.dropout
+        self.embedding_dropout = config.dropout if config.embedding_dropout is None else config.embedding_dropout
         self.embedding = Embedding(vocabulary, width, scale=0.1 if config.tied else 1.0, rngs=rngs)
         self.stack = Stack(
             cells.BY_NAME[config.cell], width, config.features,
@@ -79,12 +84,19 @@ class RecurrentLanguageModel(nnx.Module):
         self.narrow = Linear(wide, width, rngs=rngs) if config.tied and wide != width else None
         self.head = TiedHead(vocabulary) if config.tied else Linear(wide, vocabulary, rngs=rngs)
 
-    def features(self, ids: Array, *, state=None, mask=None, reset=None, keys=None, **how):
+    def features(self, ids: Array, *, state=None, mask=None, reset=None, keys=None, weights=None, **how):
         """Read ids (*B, T); return the carried state and what the last layer says of each, (*B, T, H)."""
         ids = ids if mask is None else jnp.where(mask, ids, 0)  # whatever stands behind a mask
-        xs = dropout(self.embedding(ids), self.dropout, fold(keys, 0))
-        state, ys = self.stack(xs, state=state, mask=mask, reset=reset, keys=fold(keys, 1), **how)
+        if weights is None:
+            xs = self.embedding.read(ids, self.embedding_dropout, fold(keys, 0))
+        else:
+            xs = self.embedding.symbols(ids) if cells.reads_symbols(weights[0]) else self.embedding(ids)
+        state, ys = self.stack(xs, state=state, mask=mask, reset=reset, keys=fold(keys, 1), weights=weights, **how)
         return state, dropout(ys, self.dropout, fold(keys, 2))
+
+    def ready(self, *, symbols: bool):
+        """The recurrent layers' weights, prepared once for many calls; ``symbols``: and each symbol's products."""
+        return self.stack.ready(self.embedding.table[...] if symbols else None)
 
     def score(self, ys: Array) -> Array:
         """Unnormalised log-probabilities (*B, T, V) from features (*B, T, H)."""
@@ -101,7 +113,7 @@ class RecurrentLanguageModel(nnx.Module):
             mask: (*B, T), True on real symbols.
             reset: (*B, T), True on the first symbol of a document.
             keys: (*B,) random keys, one a row; None switches dropout off.
-            how: what else ``unroll`` takes (``method``, ``remat``).
+            how: ``weights``, what :meth:`ready` gave; and what else ``unroll`` takes (``method``, ``remat``).
         """
         state, ys = self.features(ids, state=state, mask=mask, reset=reset, keys=keys, **how)
         return state, self.score(ys)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from seqjax.cells import Cell, trace, unroll
+from seqjax.cells import Cell, Symbols, trace, unroll
 from seqjax.layers import Embedding, Linear, Parameters, Stack
 from seqjax.models.attentive import AttentiveParams, Source, remember
 from seqjax.models.readout import Readout
@@ -37,11 +37,11 @@ class Attentive(nnx.Module):
         """The cell's parameters."""
         return AttentiveParams(self.inner.values(), self.attention.values())
 
-    def __call__(self, xs: Array, source: Source, *, state, mask: Array | None = None, **how):
-        """Map ``xs`` (B, T, ·) to ``(final state, ys)``. ``how``: what else ``unroll`` takes."""
+    def __call__(self, xs: Array | Symbols, source: Source, *, state, mask: Array | None = None, **how):
+        """Map ``xs`` (B, T, ·), or symbols, to ``(final state, ys)``. ``how``: what else ``unroll`` takes."""
         return unroll(self.cell, self.values(), xs, state=state, mask=mask, context=source, **how)
 
-    def weights(self, xs: Array, source: Source, *, state, mask: Array | None = None) -> Array:
+    def weights(self, xs: Array | Symbols, source: Source, *, state, mask: Array | None = None) -> Array:
         """How much every step of ``xs`` looks at every step of the source: (B, T, S)."""
         return trace(self.cell, self.values(), xs, state=state, mask=mask, context=source)[1].attention
 
@@ -154,7 +154,7 @@ class Decoder(nnx.Module):
         """
         embedded, xs, below = self._under(ids, memory, state, mask, keys, how)
         attentive, above = state.attentive, state.above
-        seen = [embedded] if self.looks_first or self.summary is not None else []
+        seen = [_vectors(embedded)] if self.looks_first or self.summary is not None else []
         seen += [] if memory.vector is None else [_along(memory.vector, ids.shape[1])]
         if self.attentive is not None:
             attentive, xs = self.attentive(xs, memory.source, state=attentive, mask=mask, **how)
@@ -175,13 +175,18 @@ class Decoder(nnx.Module):
     def _under(self, ids, memory: Remembered, state: DecoderState, mask, keys, how):
         """The vectors of the symbols, and what the layers below the attention make of them, with their states."""
         ids = ids if mask is None else jnp.where(mask, ids, 0)
-        embedded = xs = dropout(self.embedding(ids), self.dropout, fold(keys, 0))
+        embedded = xs = self.embedding.read(ids, self.dropout, fold(keys, 0))
         if memory.vector is not None:
-            xs = jnp.concatenate([xs, _along(memory.vector, ids.shape[1])], axis=-1)
+            xs = jnp.concatenate([_vectors(xs), _along(memory.vector, ids.shape[1])], axis=-1)
         if self.below is None:
             return embedded, xs, state.below
         below, xs = self.below(xs, state=state.below, mask=mask, keys=fold(keys, 1), **how)
         return embedded, xs if self.attentive is None else dropout(xs, self.dropout, fold(keys, 2)), below
+
+
+def _vectors(xs: Array | Symbols) -> Array:
+    """What was read, looked up."""
+    return xs.vectors() if isinstance(xs, Symbols) else xs
 
 
 def _along(vector: Array, time: int) -> Array:

@@ -93,7 +93,7 @@ class CharacterLSTM(nnx.Module):
 
     def __call__(self, ids: Array) -> Array:
         """Map ids (*B, C), 0 after the last character, to (*B, F)."""
-        (ends,), _ = self.stack(self.embedding(ids), mask=ids > 0)
+        (ends,), _ = self.stack(self.embedding.read(ids), mask=ids > 0)
         return jnp.concatenate([end.hidden for end in ends], axis=-1)
 
 

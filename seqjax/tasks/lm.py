@@ -60,7 +60,7 @@ AnyLmConfig = RecurrentLmConfig | GPTLmConfig
 CHARACTERS = RecurrentLmConfig(
     steps=1500,
     batch_size=32,
-    model=LanguageModelConfig(features=256, dropout=0.1),
+    model=LanguageModelConfig(features=256, dropout=0.1, embedding_dropout=0.0),
     data=DataConfig(length=128),
     optimizer=OptimizerConfig(learning_rate=5e-3, warmup=50),
 )

@@ -63,6 +63,10 @@ def lstm(p, x, state, context):
     return h, (h, c), (i, f, g, o)
 
 
+def lstm_of_symbols(p, x, state, context):
+    return lstm(p.reader, p.table[x[0]], state, context)
+
+
 def lstm_projected(p, x, state, context):
     h, (_, c), gates = lstm(p, x, state, context)
     h = h @ p.projection_kernel
@@ -102,6 +106,10 @@ def gru(p, x, state, context):
     n = np.tanh(xn + r * (hn + p.candidate_bias))
     h = z * h + (1 - z) * n
     return h, (h,), (r, z, n)
+
+
+def gru_of_symbols(p, x, state, context):
+    return gru(p.reader, p.table[x[0]], state, context)
 
 
 def gru_reset_before(p, x, state, context):
