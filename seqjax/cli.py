@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated
 
 from seqjax.checks import InputError, nearest
@@ -228,8 +229,14 @@ def inspect(arguments: list[str]) -> None:
         """Show the configuration, the parameters and the checkpoints of a run, and whether they verify."""
 
         run: Annotated[str, _folder()]  # folder of the run
+        positions: str = ""  # folder for a picture of every encoding of positions
 
-    print(describe(parse(Inspect, arguments, "inspect").run))
+    options = parse(Inspect, arguments, "inspect")
+    print(describe(options.run))
+    if options.positions:
+        from seqjax.tasks.positions import save_positions
+
+        print("\npictures", *(f"  {file}" for file in save_positions(options.run, Path(options.positions))), sep="\n")
 
 
 VERBS: dict[str, Callable[[list[str]], int | None]] = {
@@ -247,7 +254,7 @@ USAGE = """seqjax: train sequence models, and use them
   seqjax predict RUN < lines                 one line out for each line in: translations, labels, captions, …
   seqjax generate RUN [--prompt TEXT]        write on from a prompt; a run of sketch draws: --out DIR
   seqjax score RUN < lines                   log-probability and perplexity of each line
-  seqjax inspect RUN                         configuration, parameters, checkpoints
+  seqjax inspect RUN                         configuration, parameters, checkpoints; --positions DIR: pictures
 
   of vectors of words:
   seqjax neighbours RUN WORD                 the words nearest to it

@@ -1,5 +1,6 @@
 """The command line: train, go on, and use what was trained."""
 
+import dataclasses
 import itertools
 import json
 import math
@@ -17,7 +18,9 @@ from command_line import TINY, assert_refused, call, seqjax, snapshot, story, tr
 from seqjax import cells
 from seqjax.ops.sampling import Sampling
 from seqjax.process import exit_with
+from seqjax.tasks import lm, translate
 from seqjax.tasks.lm_use import DOCUMENT, sample
+from seqjax.tasks.positions import fixed_tables
 from seqjax.tasks.session import open_existing, task_named_in, trained
 from seqjax.training.journal import read
 
@@ -225,6 +228,24 @@ def test_blocks_learn_write_beyond_their_context_and_score(preset, tmp_path, tex
     assert len(written.out) > 2 * len("The cat") > 8  # --data.length
     scored = seqjax("score", folder, stdin="The cat sat on the mat.\n")
     assert -np.inf < float(scored.out.split("\t")[0]) < 0
+    drawn = seqjax("inspect", folder, "--positions", tmp_path / "places")
+    assert drawn.out.endswith(f"{tmp_path / 'places' / 'positions.png'}\n")
+    assert (tmp_path / "places" / "positions.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_positions_that_are_not_learned_are_drawn_from_the_configuration():
+    gpt, pairs = lm.PRESETS["gpt"], translate.PRESETS["transformer"]
+    waves = dataclasses.replace(gpt, model=dataclasses.replace(gpt.model, positions="sinusoidal"))
+    assert fixed_tables(waves)["sinusoidal positions"].shape == (gpt.data.length, gpt.model.features)
+    turned = fixed_tables(pairs)["rotary positions"]
+    np.testing.assert_allclose(turned[:, 0], np.cos(np.arange(len(turned))), atol=1e-5)
+    assert fixed_tables(gpt) == fixed_tables(lm.PRESETS["char-lstm"]) == {}
+
+
+def test_a_recurrent_model_has_no_positions_to_draw(run, tmp_path):
+    said = seqjax("inspect", run, "--positions", tmp_path / "places")
+    assert_refused(said, "no table of positions", "it has no positions")
+    assert not (tmp_path / "places").exists()
 
 
 def test_a_window_learns(ngram):

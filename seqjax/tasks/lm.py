@@ -113,7 +113,7 @@ PRESETS = {
         CHARACTERS,
         steps=1000,
         data=DataConfig(length=80, embedded="pixels", batches="bucketed"),
-        model=LanguageModelConfig(features=256, dropout=0.2),
+        model=LanguageModelConfig(features=256, dropout=0.2, embedding_dropout=0.0),
         sample_tokens=80,
     ),
     "hybrid": dataclasses.replace(GPT, model=GPTConfig(features=128, layers=4, heads=4, mixer=("gru", "attention"))),
