@@ -21,7 +21,7 @@ from seqjax.cells.clock import Clock
 from seqjax.cells.contract import Cell, State, product
 from seqjax.cells.plan import Plan, make_plan
 from seqjax.cells.scan import Constants, Inputs, Moment, advance
-from seqjax.cells.smooth import split_smooth
+from seqjax.cells.smooth import empty_sums, like, split_smooth, wide
 
 
 class History(NamedTuple):
@@ -160,12 +160,12 @@ def _backward(cell: Cell, reverse: bool, saved: Saved, cotangents):
         return past, totals, gradients, clock.paste(dxs, dx, begin)
 
     small = {i: leaf for i, leaf in enumerate(leaves) if i not in plan.matrices}
-    totals = jax.tree.map(jnp.zeros_like, (initial, small, split_smooth(context)[0]))
+    summed = initial, small, split_smooth(context)[0]
     smooth_xs, whole_xs = split_smooth(inputs.xs)
-    nothing = jax.tree.map(jnp.zeros_like, (leaves, smooth_xs))
-    past, totals, gradients, dxs = jax.lax.fori_loop(0, clock.chunks, chunk, (cotangents[0], totals, *nothing))
-    initial, small, smooth = totals
-    gradients = [leaf + small.get(i, 0) for i, leaf in enumerate(gradients)]
+    nothing = *empty_sums((summed, leaves)), jax.tree.map(jnp.zeros_like, smooth_xs)
+    past, totals, gradients, dxs = jax.lax.fori_loop(0, clock.chunks, chunk, (cotangents[0], *nothing))
+    initial, small, smooth = like(totals, summed)
+    gradients = [(leaf + totals[1].get(i, 0)).astype(leaves[i].dtype) for i, leaf in enumerate(gradients)]
     constants = Constants(jax.tree.unflatten(tree, gradients), initial, split_smooth(context)[1](smooth, None))
     return constants, Inputs(whole_xs(dxs, None), None, None), past
 
@@ -272,8 +272,8 @@ def _pull(cell: Cell, weights, xs, drive):
 
 
 def _over_time(vectors: Array, deltas: Array) -> Array:
-    """Σ vᵀδ over batch and time: (*B, T, I), (*B, T, J) to (I, J), one product."""
-    return _turned(vectors) @ _rows(deltas)
+    """Σ vᵀδ over batch and time: (*B, T, I), (*B, T, J) to (I, J), one product, float32 at least."""
+    return jnp.matmul(_turned(vectors), _rows(deltas), preferred_element_type=wide(deltas.dtype))
 
 
 def _rows(leaf: Array) -> Array:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from seqjax.cells.contract import Cell, State
 from seqjax.cells.scan import Constants, Inputs
-from seqjax.cells.smooth import split_smooth
+from seqjax.cells.smooth import empty_sums, like, split_smooth
 
 
 def run_in_chunks(method, cell: Cell, reverse: bool, constants: Constants, inputs: Inputs, start: State):
@@ -94,10 +94,9 @@ def _backward(method, cell, reverse, axis, length, saved, cotangents):
         ]
         return (past, jax.tree.map(jnp.add, totals, grown), gradients), None
 
-    nothing = jax.tree.map(jnp.zeros_like, (smooth_constants, smooth_inputs))
-    carry = (cotangents[0], *nothing)
+    carry = cotangents[0], empty_sums(smooth_constants), jax.tree.map(jnp.zeros_like, smooth_inputs)
     (start, totals, gradients), _ = jax.lax.scan(body, carry, jnp.arange(count), reverse=True)
-    return whole_constants(totals, None), whole_inputs(gradients, None), start
+    return whole_constants(like(totals, smooth_constants), None), whole_inputs(gradients, None), start
 
 
 _chunks.defvjp(_forward, _backward)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from seqjax.cells.contract import Cell, Dot, Gates, State, product
+from seqjax.cells.smooth import for_each_turn
 
 
 class Constants(NamedTuple):
@@ -53,13 +54,14 @@ def advance(
 def run_scan(cell: Cell, reverse: bool, constants: Constants, inputs: Inputs, start: State) -> tuple[State, Array]:
     """Return the final state and the outputs (*B, T, H)."""
     axis = jax.tree.leaves(start)[0].ndim - 1
-    weights, initial, context = constants
+    again = for_each_turn(constants)
 
     def body(state, moment):
+        weights, initial, context = again()
         after, _ = advance(cell, weights, state, initial, moment, context=context)
         return after, cell.output(after)
 
-    moments = Moment(cell.project(weights, inputs.xs), inputs.mask, inputs.reset)
+    moments = Moment(cell.project(constants.weights, inputs.xs), inputs.mask, inputs.reset)
     time_first = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, axis, 0), moments)
     final, ys = jax.lax.scan(body, start, time_first, reverse=reverse)
     return final, jnp.moveaxis(ys, 0, axis)

@@ -1,4 +1,7 @@
-"""Part a pytree into what has a gradient and what has none: flags and ids."""
+"""Part a pytree into what has a gradient and what has none: flags and ids. Where gradients add up, in a wide type.
+
+A sum of many bfloat16 in bfloat16 stops at 256 times its addend: the rest is rounded away.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -22,3 +25,33 @@ def split_smooth(tree):
         return jax.tree.unflatten(structure, [merged[i] for i in range(len(leaves))])
 
     return [leaves[i] for i in places], whole
+
+
+def wide(dtype):
+    """float32, or the type itself where it is wider."""
+    return jnp.promote_types(dtype, jnp.float32)
+
+
+def empty_sums(tree):
+    """Zeros to add many gradients of such leaves to."""
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, wide(leaf.dtype)), tree)
+
+
+def for_each_turn(tree):
+    """A function that gives the tree inside a loop's body, so that the gradients of all turns add up in a wide type.
+
+    Example:
+        >>> def total(x):                                              # a thousand times x
+        ...     again = for_each_turn(x)
+        ...     return jax.lax.fori_loop(0, 1000, lambda _, sum: sum + again().astype(float), 0.0)
+        >>> float(jax.grad(total)(jnp.bfloat16(1)))
+        1000.0
+    """
+    smooth, whole = split_smooth(tree)
+    kept = [leaf.astype(wide(leaf.dtype)) for leaf in smooth]
+    return lambda: whole(like(kept, smooth))
+
+
+def like(tree, others):
+    """The leaves in the types of the others."""
+    return jax.tree.map(lambda leaf, other: leaf.astype(other.dtype), tree, others)

@@ -17,6 +17,7 @@ from jax import Array
 
 from seqjax.cells.contract import Cell, Params, product
 from seqjax.cells.ready import Ready
+from seqjax.cells.smooth import wide
 
 
 class Symbols(NamedTuple):
@@ -27,7 +28,7 @@ class Symbols(NamedTuple):
 
     def vectors(self) -> Array:
         """Look them up: (*B, T, E)."""
-        return jnp.take(self.table, self.ids, axis=0)
+        return look_up(self.table, self.ids)
 
 
 class SymbolParams(NamedTuple):
@@ -89,10 +90,16 @@ def reads_symbols(weights: Ready) -> bool:
     return isinstance(weights.params, SymbolParams)
 
 
+@jax.custom_jvp
 def look_up(table: Array, ids: Array) -> Array:
-    """Rows (*B, ·) of a table (V, ·). Their cotangents are added up in float32 at least, however many a symbol has."""
-    wide = jnp.promote_types(table.dtype, jnp.float32)
-    return jnp.take(table.astype(wide), ids, axis=0).astype(table.dtype)
+    """Rows (*B, ·) of a table (V, ·). Their gradients add up in float32 at least, however many a symbol has."""
+    return jnp.take(table, ids, axis=0)
+
+
+@look_up.defjvp
+def _look_up_forward(primals, tangents):
+    (table, ids), (change, _) = primals, tangents
+    return look_up(table, ids), jnp.take(change.astype(wide(table.dtype)), ids, axis=0).astype(table.dtype)
 
 
 def choose_products(symbols: int, steps: int) -> tuple[Literal["symbols", "steps"], str]:

@@ -15,6 +15,7 @@ from flax import nnx
 from jax import Array
 
 from seqjax import cells
+from seqjax.cells.smooth import for_each_turn
 from seqjax.checks import InputError, check_choice
 from seqjax.decoding.decodable import Decodable
 from seqjax.layers import Linear, Stack
@@ -125,10 +126,13 @@ def autoregressive_forecaster(config: AutoregressiveForecasterConfig, shape: Ser
     def alone(params, memory, state, came, forced, keys):
         """Step by step; rows that are ``forced`` read what came, where it is given."""
 
+        again = for_each_turn((params, memory))
+
         def step(carry, now):
             state, last = carry
             number, true = now
-            state, found = advance(params, memory, state, last, fold(keys, number))
+            weights, told = again()
+            state, found = advance(weights, told, state, last, fold(keys, number))
             return (state, jnp.where(forced[:, None], true, found.point)), found
 
         seen = (jnp.arange(shape.horizon), jnp.swapaxes(came, 0, 1))

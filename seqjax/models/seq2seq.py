@@ -15,6 +15,7 @@ from flax import nnx
 from jax import Array
 
 from seqjax import cells
+from seqjax.cells.smooth import for_each_turn
 from seqjax.checks import InputError, check_choice
 from seqjax.decoding import Decodable
 from seqjax.models.attentive import bahdanau
@@ -189,11 +190,11 @@ def stateful(make: Callable[[nnx.Rngs], Stateful]) -> PairModel:
             raise InputError("seq2seq: `sampled` above 0 needs random `keys`, one a row, but they are None.")
         memory, state = encode(params, batch, fold(keys, 0))
         dropped, draw = fold(keys, 1), jax.vmap(lambda key: jax.random.uniform(key, batch["mask"].shape[1:]))
-        own = draw(fold(keys, 2)) < sampled
+        own, again = draw(fold(keys, 2)) < sampled, for_each_turn((params, memory))
 
         def read(ids, state, mask, number):
-            how = {"state": state, "mask": mask[:, None], "keys": fold(dropped, number), "method": "read"}
-            state, found = apply(params, ids[:, None], memory, **how)
+            (params, memory), how = again(), {"state": state, "mask": mask[:, None], "keys": fold(dropped, number)}
+            state, found = apply(params, ids[:, None], memory, method="read", **how)
             return state, found[:, 0]
 
         return read_own(read, state, batch["inputs"], batch["mask"], own)
