@@ -232,11 +232,13 @@ def inspect(arguments: list[str]) -> None:
         positions: str = ""  # folder for a picture of every encoding of positions
 
     options = parse(Inspect, arguments, "inspect")
-    print(describe(options.run))
+    page = describe(options.run)
     if options.positions:
         from seqjax.tasks.positions import save_positions
 
-        print("\npictures", *(f"  {file}" for file in save_positions(options.run, Path(options.positions))), sep="\n")
+        files = save_positions(options.run, Path(options.positions))
+        page += "\n\npictures\n" + "\n".join(f"  {file}" for file in files)
+    print(page)
 
 
 VERBS: dict[str, Callable[[list[str]], int | None]] = {

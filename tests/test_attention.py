@@ -237,6 +237,7 @@ REFUSED = {
     "`mask` should broadcast to .*\\(2, 5, 5\\), but it is \\(3, 5\\).*mask\\[:, None\\]": lambda: attention(
         X, X, X, mask=jnp.ones((3, 5), bool)
     ),
+    "`key` should be floating, but its type is int32": lambda: attention(X, X.astype(int), X),
     "`mask` should be boolean": lambda: attention(X, X, X, mask=jnp.ones((5, 5))),
     "`bias` should broadcast to .*\\(2, 4, 5, 5\\)": lambda: attention(X, X, X, bias=jnp.ones((2, 5, 5))),
     "`rate` should be a probability": lambda: attention(X, X, X, rate=1.0),

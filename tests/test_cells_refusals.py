@@ -25,6 +25,13 @@ REFUSED = {
     "reset-shape": ({"reset": jnp.ones((5,), bool)}, r"`reset` should be \(\*B, T\) = \(2, 5\), but it is \(5,\)"),
     "reset-type": ({"reset": jnp.ones((2, 5), int)}, r"`reset` should be boolean.*int32"),
     "state-type": ({"state": cells.GRUState(jnp.ones((2, 4)))}, r"`state` should be a LSTMState.*GRUState"),
+    "symbols-table": (
+        {"xs": cells.Symbols(jnp.zeros((2, 5), int), jnp.ones(4))},
+        r"table of Symbols.*\(V, E\).*\(4,\)",
+    ),
+    "symbols-none": ({"xs": cells.Symbols(jnp.zeros((2, 5), int), jnp.ones((0, 3)))}, r"a row for each symbol"),
+    "symbols-floats": ({"xs": cells.Symbols(jnp.ones((2, 5)), jnp.ones((4, 3)))}, r"integers.*float32 \(2, 5\)"),
+    "symbols-wide": ({"xs": cells.Symbols(jnp.zeros((2, 5), int), jnp.ones((4, 7)))}, r"LSTM reads.*D = 7"),
     "state-bare": ({"state": jnp.ones((2, 4))}, r"`state` should be a LSTMState"),
     "state-shape": ({"state": WRONG_STATE}, r"`state` should be \(\*B, H\) = \(2, 4\), but it is \(3, 4\)"),
     "initial-shape": ({"initial": WRONG_STATE}, r"`initial` should be \(\*B, H\) = \(2, 4\)"),

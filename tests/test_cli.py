@@ -5,6 +5,7 @@ import itertools
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -231,6 +232,28 @@ def test_blocks_learn_write_beyond_their_context_and_score(preset, tmp_path, tex
     drawn = seqjax("inspect", folder, "--positions", tmp_path / "places")
     assert drawn.out.endswith(f"{tmp_path / 'places' / 'positions.png'}\n")
     assert (tmp_path / "places" / "positions.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_that_is_older_than_a_flag_says_how_to_go_on(run, tmp_path, text):
+    folder = Path(shutil.copytree(run, tmp_path / "run"))
+    data = json.loads((folder / "config.json").read_text())
+    assert data["config"]["model"].pop("embedding_dropout") == 0.0
+    (folder / "config.json").write_text(json.dumps(data))
+    flags = ["--optimizer.learning-rate", "0.01", "--optimizer.warmup", "0", "--steps", 40, "--log-every", 20]
+    command = ["--data.path", text, "--out", folder, *TINY, *flags, "--evaluate-every", 20]
+    said = training(*command)
+    assert_refused(said, "older than some flags", "--model.embedding-dropout None")
+    again = training(*command, "--model.embedding-dropout", "None")
+    assert again.code == 0, again.err
+
+
+def test_words_that_were_never_seen_are_counted(tmp_path, text):
+    folder = trained_run(tmp_path / "run", text, "word-lstm", "--data.min-count", "1", steps=2, every=2)
+    other = tmp_path / "other.txt"
+    other.write_text("The Zebra ßat on the mat . " * 20)
+    share = json.loads(seqjax("evaluate", folder, "--data.path", other, "--json").out)["unknown"]
+    assert share == pytest.approx(40 / 141, abs=0.02)
+    assert seqjax("score", folder, stdin="the Zebra sat\n").code == 0
 
 
 def test_positions_that_are_not_learned_are_drawn_from_the_configuration():

@@ -287,7 +287,7 @@ def test_a_folder_that_holds_no_run_is_said(verb, tmp_path, text):
 @pytest.mark.parametrize("verb", ["generate", "evaluate", "score"])
 def test_a_run_without_checkpoints_says_how_to_get_one(verb, run):
     shutil.rmtree(run / "checkpoints")
-    assert_refused(seqjax(verb, run), "no checkpoint yet", "seqjax train --out")
+    assert_refused(seqjax(verb, run), "no checkpoint yet", f"seqjax train --config {run}/config.json --out {run}")
     assert "none yet" in seqjax("inspect", run).out
 
 

@@ -55,6 +55,15 @@ def test_flags_win_over_the_file_which_wins_over_the_preset(tmp_path):
     assert command.config == dataclasses.replace(PRESETS["word-lstm"], seed=3, model=model, out="runs/lm-word-lstm")
 
 
+def test_what_an_older_run_does_not_say_is_as_it_was_for_the_run(tmp_path):
+    data = json.loads(json.dumps(dataclasses.asdict(PRESETS["char-lstm"])))
+    del data["model"]["embedding_dropout"]
+    file = tmp_path / "config.json"
+    for content, wanted in ((data, 0.0), ({"task": "lm", "preset": "char-lstm", "config": data}, None)):
+        file.write_text(json.dumps(content))
+        assert read_command(["lm", "--config", str(file)]).config.model.embedding_dropout == wanted
+
+
 def test_a_saved_run_brings_its_preset_and_only_a_horizon_of_its_own(tmp_path):
     file = tmp_path / "config.json"
     for horizon, kept in ((None, None), (77, 77)):

@@ -77,6 +77,20 @@ def test_symbols_are_read_as_their_vectors(row):
     assert abs(found[0][1]).min(axis=1).max() > 0
 
 
+def test_weights_made_ready_for_others_are_refused():
+    layer, stack = Recurrent(cells.GRU, D, H, rngs=nnx.Rngs(0)), Stack(cells.GRU, D, H, layers=2, rngs=nnx.Rngs(0))
+    xs, symbols = jnp.ones((B, SHORT, D)), cells.Symbols(jnp.zeros((B, SHORT), int), jnp.ones((2, D)))
+    assert jnp.allclose(layer(xs)[1], layer(symbols, weights=layer.make_ready(symbols.table))[1], atol=1e-6)
+    with pytest.raises(InputError, match="ready for symbols, but `xs` are vectors"):
+        layer(xs, weights=layer.make_ready(symbols.table))
+    with pytest.raises(InputError, match="ready for vectors, but `xs` are symbols"):
+        layer(symbols, weights=layer.make_ready())
+    with pytest.raises(InputError, match="one a layer, 2, but they are 1"):
+        stack(xs, weights=stack.make_ready()[:1])
+    with pytest.raises(InputError, match="read both ways"):
+        Stack(cells.GRU, D, H, bidirectional=True, rngs=nnx.Rngs(0)).make_ready()
+
+
 def run(row, xs, mask=None, reset=None, state=None, weight=None):
     """Run a row; without a mask all steps are real, and without weights all of them count."""
     mask = np.ones(xs.shape[:2], bool) if mask is None else mask

@@ -46,6 +46,12 @@ def test_products_of_rotated_vectors_see_only_distances(pairing):
     np.testing.assert_allclose(product(5, 5), jnp.sum(query * key, axis=-1), atol=1e-5)
 
 
+def test_positions_of_all_rows_may_be_given_once():
+    places = jnp.arange(X.shape[1])
+    wanted = rotary(jnp.asarray(X), jnp.broadcast_to(places, X.shape[:2]))
+    np.testing.assert_array_equal(rotary(jnp.asarray(X), places), wanted)
+
+
 def test_rotation_keeps_the_type_and_turns_in_float32():
     half = jnp.asarray(X, jnp.bfloat16)
     turned = rotary(half, jnp.asarray(PLACES))
@@ -95,7 +101,7 @@ def test_norms_compute_in_float32_and_keep_zeros_finite(norm):
 
 REFUSED = {
     "even K": lambda: rotary(jnp.ones((1, 2, 3)), jnp.zeros(1, int)),
-    "`positions` should be \\(\\*B, T\\) = \\(2, 4\\)": lambda: rotary(jnp.asarray(X), jnp.arange(4)),
+    "`positions` should be \\(\\*B, T\\) = \\(2, 4\\)": lambda: rotary(jnp.asarray(X), jnp.arange(5)),
     "Did you mean `halves`": lambda: rotary(jnp.asarray(X), jnp.asarray(PLACES), pairing="half"),
     "`heads` should be at least 1": lambda: alibi(0),
     "layer_norm: `scale`": lambda: layer_norm(jnp.ones((2, 3)), jnp.ones(2), None),

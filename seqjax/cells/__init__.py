@@ -58,7 +58,7 @@ from seqjax.cells.min_lstm import MinLSTMState as MinLSTMState
 from seqjax.cells.min_lstm import min_lstm as min_lstm
 from seqjax.cells.ready import Ready as Ready
 from seqjax.cells.ready import make_ready as make_ready
-from seqjax.cells.ready import ready as ready
+from seqjax.cells.ready import of_ready as of_ready
 from seqjax.cells.symbols import SymbolParams as SymbolParams
 from seqjax.cells.symbols import Symbols as Symbols
 from seqjax.cells.symbols import choose_products as choose_products

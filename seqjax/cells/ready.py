@@ -21,13 +21,13 @@ def make_ready(cell: Cell, params: Params) -> Ready:
         params: what ``cell.init`` gave.
 
     Returns:
-        What :func:`ready` reads in place of ``params``.
+        What :func:`of_ready` gives the cell to read in place of ``params``.
 
     Example:
         >>> import jax, jax.numpy as jnp
         >>> from seqjax import cells, unroll
         >>> params = make_ready(cells.LSTM, cells.LSTM.init(jax.random.key(0), 3, 4))
-        >>> state, ys = unroll(ready(cells.LSTM), params, jnp.ones((2, 5, 3)))
+        >>> state, ys = unroll(of_ready(cells.LSTM), params, jnp.ones((2, 5, 3)))
         >>> ys.shape
         (2, 5, 4)
     """
@@ -35,7 +35,7 @@ def make_ready(cell: Cell, params: Params) -> Ready:
 
 
 @functools.cache
-def ready(cell: Cell) -> Cell:
+def of_ready(cell: Cell) -> Cell:
     """The cell that reads what :func:`make_ready` gives. The same one each time."""
 
     def initial_state(params: Ready, *how):

@@ -3,7 +3,8 @@
 A recurrence multiplies the vector of every step by its input kernel once forward and twice for the gradient. But V
 symbols have V vectors, and characters are few: at 100 symbols and 4,096 steps those products are done forty times
 over. Here the whole table is multiplied, and a step looks up what its symbol drives the gates with; the gradient adds
-up the steps of each symbol and multiplies their sums. Nothing is approximated, only the order of additions is another.
+up the steps of each symbol and multiplies their sums. Nothing is approximated, only the order of additions is another;
+but rows that no step reads are multiplied too, so all of the table should be finite.
 
 V symbols, E features of a vector, H hidden features, T time, ``*B`` zero or more batch axes.
 """
@@ -19,11 +20,13 @@ from seqjax.cells.contract import Cell, Params, product
 from seqjax.cells.ready import Ready
 from seqjax.cells.smooth import wide
 
+NARROW = 32  # features of a vector, from which on a product costs more than a look-up (benchmarks/RESULTS.md)
+
 
 class Symbols(NamedTuple):
     """Vectors that are not looked up yet: what a recurrence may read in their place."""
 
-    ids: Array  # (*B, T), integers in [0, V); they are not checked, and one beyond the table gives NaN
+    ids: Array  # (*B, T), integers in [0, V); they are not checked: one of V or more gives NaN, -1 the last row
     table: Array  # (V, E), the vector of each symbol
 
     def vectors(self) -> Array:
@@ -76,7 +79,7 @@ def of_symbols(cell: Cell, symbols: int = 0) -> Cell:
 
     def project(weights: SymbolWeights, ids: Array):
         if ids.shape[-1] != 1 or not jnp.issubdtype(ids.dtype, jnp.integer):
-            raise TypeError(f"ids should be integers (*B, T, 1), but they are {ids.dtype} {ids.shape}")
+            raise TypeError(f"ids should be integers (*B, T, 1), but they are {ids.dtype} {ids.shape}.")
         return jax.tree.map(lambda drive: look_up(drive, ids[..., 0]), weights.drives)
 
     def step(weights: SymbolWeights, state, drive, dot=product, context=None):
@@ -102,20 +105,24 @@ def _look_up_forward(primals, tangents):
     return look_up(table, ids), jnp.take(change.astype(wide(table.dtype)), ids, axis=0).astype(table.dtype)
 
 
-def choose_products(symbols: int, steps: int) -> tuple[Literal["symbols", "steps"], str]:
+def choose_products(symbols: int, steps: int, features: int) -> tuple[Literal["symbols", "steps"], str]:
     """Whether a recurrence should multiply once a symbol or once a step, and why.
 
     Args:
         symbols: V.
         steps: of all rows.
+        features: E.
 
     Example:
-        >>> print(*choose_products(100, 4096), sep=": ")
-        symbols: 4096 steps of 100 symbols: each symbol's products serve 41 steps
-        >>> print(*choose_products(10_000, 700), sep=": ")
-        steps: 700 steps of 10000 symbols: too few of them to serve two steps each
+        >>> print(*choose_products(100, 4096, 256), sep=": ")
+        symbols: each symbol's products serve 41 steps
+        >>> print(*choose_products(10_000, 700, 256), sep=": ")
+        steps: 700 steps of 10000 symbols are not two for each
+        >>> print(*choose_products(100, 4096, 8), sep=": ")
+        steps: a product with vectors of 8 features costs no more than looking its result up
     """
-    both = f"{steps} steps of {symbols} symbols"
-    if 2 * symbols <= steps:
-        return "symbols", f"{both}: each symbol's products serve {round(steps / max(1, symbols))} steps"
-    return "steps", f"{both}: too few of them to serve two steps each"
+    if features < NARROW:
+        return "steps", f"a product with vectors of {features} features costs no more than looking its result up"
+    if not symbols or 2 * symbols > steps:
+        return "steps", f"{steps} steps of {symbols} symbols are not two for each"
+    return "symbols", f"each symbol's products serve {round(steps / symbols)} steps"

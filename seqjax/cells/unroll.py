@@ -122,7 +122,8 @@ class Run(NamedTuple):
 def arrange(cell: Cell, params, xs, state, initial, mask, reset, reverse: bool, context) -> Run:
     """Check the arguments of :func:`unroll`, and clean what is masked."""
     if isinstance(xs, Symbols):
-        cell, params, xs = of_symbols(cell), SymbolParams(xs.table, params), xs.ids[..., None]
+        check_symbols(cell, params, xs)
+        cell, params, xs = of_symbols(cell), SymbolParams(xs.table, params), jnp.asarray(xs.ids)[..., None]
     batch_shape, time = check_inputs(xs, mask, reset)
     if mask is not None:
         xs = jax.tree.map(lambda leaf: jnp.where(mask[..., None], leaf, jnp.zeros_like(leaf)), xs)
@@ -131,6 +132,18 @@ def arrange(cell: Cell, params, xs, state, initial, mask, reset, reverse: bool, 
     start = initial if state is None else broadcast_state(cell, params, state, batch_shape, dtype, "state")
     inputs = Inputs(xs, mask, reset if reset is None or not reverse else _towards_the_left(reset))
     return Run(cell, Constants(cell.prepare(params), initial, context), inputs, start, time, dtype)
+
+
+def check_symbols(cell: Cell, params, symbols: Symbols) -> None:
+    """Refuse ids that are no integers, and a table that is not (V, E) or that ``cell`` cannot read."""
+    ids, table = symbols
+    check_shape("unroll", "table of Symbols", table, "(V, E)", (None, None))
+    if not np.shape(table)[0] or not jnp.issubdtype(jnp.result_type(ids), jnp.integer):
+        raise InputError(
+            "unroll: `Symbols` should be integers and a table with a row for each symbol, but they are "
+            f"{jnp.result_type(ids)} {np.shape(ids)} and {np.shape(table)}."
+        )
+    check_features(cell, jax.eval_shape(cell.prepare, params), table)
 
 
 def silence(values, mask: Array | None):

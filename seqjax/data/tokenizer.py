@@ -57,7 +57,8 @@ class Tokenizer:
 
         Args:
             text: any text; also one without characters.
-            strict: refuse characters that the training text did not hold, instead of reading ``<unk>``.
+            strict: refuse characters that the training text did not hold, instead of reading ``<unk>``; among whole
+                words an unknown one is ``<unk>`` whatever its letters.
 
         Raises:
             InputError: with ``strict``, naming the characters and their offsets; a character that is no text.
@@ -188,7 +189,7 @@ class Tokenizer:
         return [_joined(parts) for parts in found]
 
     def _check_seen(self, text: str) -> None:
-        if self.kind in ("byte", "bpe"):
+        if self.kind in ("byte", "bpe", "word"):
             return
         points = code_points(text)
         unseen = np.flatnonzero(~np.isin(points, self._alphabet))

@@ -1,6 +1,7 @@
 """Tables of vectors, looked up at once or by who reads them."""
 
 import jax
+import numpy as np
 from flax import nnx
 from jax import Array
 
@@ -50,7 +51,7 @@ class Embedding(nnx.Module):
         """
         symbols = self.symbols(ids)
         whole = keys is None or rate == 0
-        if whole and choose_products(len(symbols.table), ids.size)[0] == "symbols":
+        if whole and choose_products(symbols.table.shape[0], np.size(ids), symbols.table.shape[1])[0] == "symbols":
             return symbols
         return dropout(symbols.vectors(), rate, keys)
 

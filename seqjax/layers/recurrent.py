@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from seqjax.cells import Cell, Ready, SymbolParams, Symbols, make_ready, of_symbols, ready, unroll
+from seqjax.cells import Cell, Ready, SymbolParams, Symbols, make_ready, of_ready, of_symbols, reads_symbols, unroll
 from seqjax.checks import InputError, check_choice
 from seqjax.layers.parameters import Parameters
 
@@ -62,20 +62,24 @@ class Recurrent(nnx.Module):
     ):
         """Map ``xs`` (*B, T, D), or symbols, to ``(final state, ys)``, ys (*B, T, H).
 
-        ``weights``: what :meth:`ready` gave, for such inputs. ``how``: what else ``unroll`` takes.
+        ``weights``: what :meth:`make_ready` gave for such inputs; of symbols, it is its table that is read. ``how``:
+        what else ``unroll`` takes.
         """
         initial = None if self.initial is None else self.initial.values()
         cell, params = self.cell, self.params.values()
+        if weights is not None and reads_symbols(weights) != isinstance(xs, Symbols):
+            kinds = ("symbols", "vectors") if reads_symbols(weights) else ("vectors", "symbols")
+            raise InputError("Recurrent: `weights` were made ready for {}, but `xs` are {}.".format(*kinds))
         if weights is not None and isinstance(xs, Symbols):
-            cell, params, xs = ready(of_symbols(cell)), weights, xs.ids[..., None]
+            cell, params, xs = of_ready(of_symbols(cell)), weights, xs.ids[..., None]
         elif weights is not None:
-            cell, params = ready(cell), weights
+            cell, params = of_ready(cell), weights
         return unroll(
             cell, params, xs,
             state=state, initial=initial, mask=mask, reset=reset, reverse=self.reverse, **how,
         )  # fmt: skip
 
-    def ready(self, table: Array | None = None) -> Ready:
+    def make_ready(self, table: Array | None = None) -> Ready:
         """The weights, prepared once for many calls on inputs (*B, T, D); with a table (V, D), on its symbols."""
         params = self.params.values()
         if table is None:

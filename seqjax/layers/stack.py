@@ -64,8 +64,12 @@ class Stack(nnx.Module):
     ):  # fmt: skip
         """Map ``xs`` (*B, T, D), or symbols, to ``(states, ys)``: one final state a layer, and ys (*B, T, H).
 
-        ``keys`` (*B,) are the rows' own random keys; None switches dropout off. ``weights``: what :meth:`ready` gave.
+        ``keys`` (*B,) are the rows' own random keys; None switches dropout off. ``weights``: see :meth:`make_ready`.
         """
+        if weights is not None and len(weights) != len(self.layers):
+            raise InputError(
+                f"Stack: `weights` should be one a layer, {len(self.layers)}, but they are {len(weights)}."
+            )
         states = []
         for index, layer in enumerate(self.layers):
             extra = {} if state is None else {"state": state[index]}
@@ -77,9 +81,11 @@ class Stack(nnx.Module):
             xs = dropout(ys, self.dropout, fold(keys, index + 1)) if layer is not self.layers[-1] else ys
         return tuple(states), xs
 
-    def ready(self, table: Array | None = None) -> tuple[Ready, ...]:
-        """Every layer's weights, for layers of one direction; see :meth:`Recurrent.ready`."""
-        return tuple(layer.ready(None if index else table) for index, layer in enumerate(self.layers))
+    def make_ready(self, table: Array | None = None) -> tuple[Ready, ...]:
+        """Every layer's weights, for layers of one direction; see :meth:`Recurrent.make_ready`."""
+        if any(isinstance(layer, Bidirectional) for layer in self.layers):
+            raise InputError("Stack: layers that read both ways have no step to make weights ready for.")
+        return tuple(layer.make_ready(None if index else table) for index, layer in enumerate(self.layers))
 
     def start(self, batch_shape: tuple[int, ...], dtype=jnp.float32):
         """The states that sequences start from, one a layer."""

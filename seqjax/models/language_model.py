@@ -25,7 +25,7 @@ class LanguageModelConfig:
     layers: int = 1  # recurrent layers on top of each other
     embedding: int = 0  # E, width of a symbol's vector; 0: as wide as the features
     dropout: float = 0.0  # probability of zeroing an activation, around every layer
-    embedding_dropout: float | None = None  # the same of the symbols' vectors; None: as `dropout`
+    embedding_dropout: float | None = None  # probability of zeroing a feature of a symbol's vector; None: as `dropout`
     tied: bool = False  # score symbols with their own embedding
     residual: bool = False  # add each layer's input to its output
     learn_initial: bool = False  # learn the state that documents start from
@@ -94,9 +94,9 @@ class RecurrentLanguageModel(nnx.Module):
         state, ys = self.stack(xs, state=state, mask=mask, reset=reset, keys=fold(keys, 1), weights=weights, **how)
         return state, dropout(ys, self.dropout, fold(keys, 2))
 
-    def ready(self, *, symbols: bool):
+    def make_ready(self, *, symbols: bool):
         """The recurrent layers' weights, prepared once for many calls; ``symbols``: and each symbol's products."""
-        return self.stack.ready(self.embedding.table[...] if symbols else None)
+        return self.stack.make_ready(self.embedding.table[...] if symbols else None)
 
     def score(self, ys: Array) -> Array:
         """Unnormalised log-probabilities (*B, T, V) from features (*B, T, H)."""
@@ -113,7 +113,7 @@ class RecurrentLanguageModel(nnx.Module):
             mask: (*B, T), True on real symbols.
             reset: (*B, T), True on the first symbol of a document.
             keys: (*B,) random keys, one a row; None switches dropout off.
-            how: ``weights``, what :meth:`ready` gave; and what else ``unroll`` takes (``method``, ``remat``).
+            how: ``weights``, what :meth:`make_ready` gave; and what else ``unroll`` takes (``method``, ``remat``).
         """
         state, ys = self.features(ids, state=state, mask=mask, reset=reset, keys=keys, **how)
         return state, self.score(ys)

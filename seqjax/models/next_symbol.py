@@ -86,7 +86,7 @@ def _step_by_step(apply, vocabulary: int) -> Decodable:
     """
 
     def prepare(symbols, params):
-        return Writing(params, apply(params, symbols=symbols, method="ready"))
+        return Writing(params, apply(params, symbols=symbols, method="make_ready"))
 
     def start(weights, prompt):
         how = {"mask": prompt["mask"], "weights": weights.layers}

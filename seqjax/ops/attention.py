@@ -195,6 +195,9 @@ def check_attention(where: str, query, key, value, mask=None, bias=None) -> None
             f"{where}: `query` should be (*B, T, N, K), `key` (*B, S, G, K) and `value` (*B, S, G, J), "
             f"but they are {shapes}. One head is an axis of size 1."
         )
+    for name, given in (("query", query), ("key", key), ("value", value)):
+        if not jnp.issubdtype(given.dtype, jnp.floating):
+            raise InputError(f"{where}: `{name}` should be floating, but its type is {given.dtype}. Cast it first.")
     *batch, T, N, K = query.shape
     S, G = key.shape[-3:-1]
     if key.shape != (*batch, S, G, K) or value.shape[:-1] != (*batch, S, G):

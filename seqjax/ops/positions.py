@@ -51,7 +51,7 @@ def rotary(x: Array, positions: Array, *, base: float = 10000.0, pairing: str = 
 
     Args:
         x: (*B, T, N, K), queries or keys; K is even.
-        positions: (*B, T) integers.
+        positions: (*B, T) integers, or (T,) where all rows have the same.
         base: the longest wavelength is nearly :math:`2\pi \cdot \text{base}` tokens.
         pairing: ``"halves"`` or ``"neighbours"``.
 
@@ -74,6 +74,8 @@ def rotary(x: Array, positions: Array, *, base: float = 10000.0, pairing: str = 
     check_choice("rotary", "pairing", pairing, ("halves", "neighbours"))
     if x.ndim < 3 or x.shape[-1] % 2:
         raise InputError(f"rotary: `x` should be (*B, T, N, K) with an even K, but it is {x.shape}.")
+    if jnp.ndim(positions) == 1:
+        positions = jnp.broadcast_to(positions, (*x.shape[:-3], len(positions)))
     check_shape("rotary", "positions", positions, "(*B, T)", x.shape[:-2])
     dtype = jnp.promote_types(x.dtype, jnp.float32)
     half = x.shape[-1] // 2

@@ -29,7 +29,7 @@ class Sampling:
         Traceback (most recent call last):
         ...
         seqjax.checks.InputError: Sampling: `temperature` should be finite and above 0, but it is 0.0.
-        For the most likely token at every step, try `greedy=True`.
+        For the most likely token at every step, try `greedy=True`, or --greedy.
     """
 
     temperature: float = 1.0  # logits are divided by it: below 1 sharper, above 1 flatter
@@ -41,7 +41,11 @@ class Sampling:
 
     def __post_init__(self):
         if not (math.isfinite(self.temperature) and self.temperature > 0):
-            advice = " For the most likely token at every step, try `greedy=True`." if self.temperature == 0 else ""
+            advice = (
+                " For the most likely token at every step, try `greedy=True`, or --greedy."
+                if self.temperature == 0
+                else ""
+            )
             _refuse("temperature", "finite and above 0", self.temperature, advice)
         if self.top_k is not None and self.top_k < 1:
             _refuse("top_k", "at least 1 token", self.top_k, " To keep all tokens, leave it out.")

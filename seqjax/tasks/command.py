@@ -88,18 +88,19 @@ def _from_preset(task: Task, preset: str | None) -> Command:
 
 
 def _from_file(path: str, task: Task, preset: str | None) -> Command:
-    """The configuration in a file; what it leaves out is as in the preset.
+    """The configuration in a file; what it leaves out is as in the preset, or, in that of a run, as it was for the run.
 
     A saved horizon that equals the saved steps follows the steps of the new run.
     """
     data = read_json(Path(path))
-    if isinstance(data, dict) and "config" in data:
+    of_a_run = isinstance(data, dict) and "config" in data
+    if of_a_run:
         if data.get("task", task.name) != task.name:
             raise InputError(f"--config {path}: this is of the task {data['task']}, not {task.name}.")
         preset = preset or next((name for name in task.presets if name == data.get("preset")), None)
         data = data["config"]
     start = _from_preset(task, preset)
-    config = from_dict(type(start.config), data, where=path, base=start.config)
+    config = from_dict(type(start.config), data, where=path, base=None if of_a_run else start.config)
     if config.optimizer.horizon == config.steps:
         config = dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, horizon=None))
     return start._replace(config=dataclasses.replace(config, out=""))

@@ -206,11 +206,13 @@ def check_prompt(tokenizer: Tokenizer, prompt: str) -> None:
 def reporter(texts: dict[str, list[str]], ids: dict[str, list[np.ndarray]], tokenizer: Tokenizer):
     """``(totals, split) -> metrics``: what is measured in nats a symbol, said per character and per word too.
 
-    The end of a document counts as one symbol, one character and one word.
+    The end of a document counts as one symbol, one character and one word. ``unknown`` is the share of symbols that are
+    read, and predicted, as ``<unk>``: where it is large, the other numbers say little.
     """
-    units = {}
+    units, unknown = {}, {}
     for name, documents in texts.items():
         symbols = sum(len(document) + 1 for document in ids[name])
+        unknown[name] = sum(int((document == tokenizer.unknown).sum()) for document in ids[name]) / symbols
         units[name] = [
             sum(len(t) + 1 for t in documents) / symbols,
             sum(len(t.split()) + 1 for t in documents) / symbols,
@@ -225,6 +227,8 @@ def reporter(texts: dict[str, list[str]], ids: dict[str, list[np.ndarray]], toke
             row["word_perplexity"] = perplexity(nats, count * words)
         if "accuracy" in totals:
             row["accuracy"] = totals["accuracy"][0] / totals["accuracy"][1]
+        if unknown[split]:
+            row["unknown"] = unknown[split]
         return row
 
     return report

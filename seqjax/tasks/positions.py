@@ -35,11 +35,13 @@ def save_positions(path: str, folder: Path) -> list[Path]:
     params, step = best_of(run)
     tables = dict(learned_tables(params)) | fixed_tables(run.config)
     if not tables:
-        kind = getattr(getattr(run.config, "model", None), "positions", "no")
+        kind = getattr(getattr(run.config, "model", None), "positions", "none").replace("none", "no")
         raise InputError(
             f"inspect: --positions: the model of {path} has no table of positions to draw: "
             + ("its positions are ALiBi's, one slope a head." if kind == "alibi" else f"it has {kind} positions.")
         )
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"inspect: --positions {folder}: this should be a folder, but it is a file.")
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for name, table in tables.items():

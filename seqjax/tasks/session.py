@@ -87,6 +87,8 @@ def draw_curves(folder: RunFolder, unit: str) -> str:
     """Write curves.png; say where it is, or what it needs."""
     from seqjax.plots.curves import curves
 
+    if not folder.metrics.exists():
+        return "no curves.png: nothing was recorded yet"
     try:
         rows = read_journal(folder.metrics)
         curves(rows, title=folder.path.name, unit=unit).savefig(folder.path / "curves.png")

@@ -141,10 +141,10 @@ def objective(model: PairModel, config: TranslateConfig) -> Objective:
     return Objective(counts, terms, {"cross_entropy": 1.0})
 
 
-def load_tokenizers(folder: RunFolder) -> tuple[Tokenizer, Tokenizer]:
+def load_tokenizers(config: TranslateConfig, folder: RunFolder) -> tuple[Tokenizer, Tokenizer]:
     """Of sources and of targets: two files, or one for both."""
     target = Tokenizer.load(folder.tokenizer)
-    return (Tokenizer.load(folder.source_tokenizer) if folder.source_tokenizer.exists() else target), target
+    return (target if config.data.joint else Tokenizer.load(folder.source_tokenizer)), target
 
 
 def tokenizers_of(config: TranslateConfig, folder: RunFolder, splits: PairSplits) -> tuple[Tokenizer, Tokenizer]:
@@ -156,7 +156,7 @@ def tokenizers_of(config: TranslateConfig, folder: RunFolder, splits: PairSplits
             if not config.data.joint:
                 source.save(folder.source_tokenizer)
             target.save(folder.tokenizer)
-        return load_tokenizers(folder)
+        return load_tokenizers(config, folder)
 
     return writer_first(prepare)
 
@@ -272,7 +272,7 @@ def evaluate(config, folder: RunFolder, params, data: PairsOption) -> dict[str, 
 
 def use(config, folder: RunFolder, read_params) -> Translator:
     """The trained model of a run."""
-    source, target = load_tokenizers(folder)
+    source, target = load_tokenizers(config, folder)
     model = pair_model(config, source, target)
     return Translator(model, source, target, read_params(jax.eval_shape(model.init, jax.random.key(0))))
 

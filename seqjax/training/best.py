@@ -28,7 +28,8 @@ def best_params(config: RunConfig, folder: RunFolder, shapes) -> tuple[Any, int]
         newest = checkpoints.restore({item: shapes})
         if newest is None:
             raise InputError(
-                f"{folder.path}: the run has no checkpoint yet. Train it first: seqjax train --out {folder.path}"
+                f"{folder.path}: the run has no checkpoint yet. Train it first: "
+                f"seqjax train --config {folder.config} --out {folder.path}"
             )
         if config.average_last:
             return averaged(checkpoints, item, shapes, config.average_last), newest.step

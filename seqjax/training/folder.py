@@ -179,8 +179,11 @@ def _continued(folder: RunFolder, wanted: Identity, kind: type | None) -> Identi
             "Choose another --out."
         )
     config = json.loads(json.dumps(wanted.config))
+    unsaid: set[str] = set()
     if kind is not None:
-        had = had._replace(config=_filled(folder, had, wanted, kind))
+        filled = _filled(folder, had, wanted, kind)
+        unsaid = set(_unsaid(had.config, filled))
+        had = had._replace(config=filled)
     horizon = had.config.get("optimizer", {}).get("horizon")
     asked = config.get("optimizer", {})
     if "horizon" in asked and asked["horizon"] in (None, config["steps"]):
@@ -192,9 +195,11 @@ def _continued(folder: RunFolder, wanted: Identity, kind: type | None) -> Identi
         rows.append(("steps", least, config["steps"]))
     if rows:
         shown = "\n".join(f"  {name}: the run has {old!r}, this command asks for {new!r}" for name, old, new in rows)
+        newer = [f"--{name.replace('_', '-')} {old}" for name, old, _ in rows if name in unsaid]
+        since = f" The run is older than some flags: add {' '.join(newer)} to go on with it." if newer else ""
         raise InputError(
             f"--out {folder.path}: the folder holds a run with another configuration, and nothing was changed.\n"
-            f"{shown}\nChoose another --out, or give the same flags (a larger --steps alone extends the run)."
+            f"{shown}\nChoose another --out, or give the same flags (a larger --steps alone extends the run).{since}"
         )
     return Identity(wanted.task, wanted.preset, config)
 
@@ -207,6 +212,15 @@ def _filled(folder: RunFolder, had: Identity, wanted: Identity, kind: type) -> A
         if had.preset == wanted.preset:
             raise
         return had.config
+
+
+def _unsaid(had: Any, filled: Any, prefix: str = "") -> Iterator[str]:
+    """The dotted names of what a configuration did not say."""
+    for name, value in filled.items():
+        if name not in had:
+            yield prefix + name
+        elif isinstance(value, dict) and isinstance(had[name], dict):
+            yield from _unsaid(had[name], value, f"{prefix}{name}.")
 
 
 def _write(folder: RunFolder, identity: Identity) -> None:
