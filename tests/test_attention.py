@@ -238,6 +238,15 @@ REFUSED = {
         X, X, X, mask=jnp.ones((3, 5), bool)
     ),
     "`key` should be floating, but its type is int32": lambda: attention(X, X.astype(int), X),
+    "`mask.keys` should broadcast to .*\\(2, 5\\), but it is \\(2, 3\\)": lambda: attention(
+        X, X, X, mask=masks.Structured(keys=jnp.ones((2, 3), bool))
+    ),
+    "`mask.keys` should be boolean": lambda: attention(
+        X, X, X, mask=masks.Structured(keys=jnp.ones((2, 5), int)), method="chunked"
+    ),
+    "`mask.query_positions` should broadcast to \\(\\*B, T\\)": lambda: attention(
+        X, X, X, mask=masks.Structured(causal=True, query_positions=jnp.arange(4))
+    ),
     "`mask` should be boolean": lambda: attention(X, X, X, mask=jnp.ones((5, 5))),
     "`bias` should broadcast to .*\\(2, 4, 5, 5\\)": lambda: attention(X, X, X, bias=jnp.ones((2, 5, 5))),
     "`rate` should be a probability": lambda: attention(X, X, X, rate=1.0),

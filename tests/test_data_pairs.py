@@ -85,6 +85,11 @@ def test_aligned_files_of_different_length_are_refused_with_both(write):
             read_pair_files([sources], PairsConfig(**options), [targets])
 
 
+def test_two_columns_beside_a_file_of_targets_are_refused(write):
+    with pytest.raises(InputError, match="every line of .*both columns"):
+        read_pair_files([write("b", "a\tA\nb\tB")], PairsConfig(), [write("c", "A\nB")])
+
+
 def test_an_empty_side_of_aligned_files_is_named_where_it_is(write):
     with pytest.raises(InputError, match=r"a.en, line 2: one side"):
         read_pair_files([write("a.pt", "a\nb\n")], PairsConfig(), [write("a.en", "A\n\n")])

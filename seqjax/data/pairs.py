@@ -81,8 +81,8 @@ def read_pair_files(
         target_paths: line for line the targets, if they stand in files of their own.
 
     Raises:
-        InputError: a line without a tab or with three columns, an empty side, aligned files of different length; what
-            :func:`seqjax.data.text.read_files` refuses; nothing but skipped lines.
+        InputError: a line without a tab or with three columns, an empty side, aligned files of other lengths or of two
+            columns; what :func:`seqjax.data.text.read_files` refuses; nothing but skipped lines.
     """
     lines = _lines(paths, config.encoding)
     if target_paths:
@@ -159,6 +159,11 @@ def _aligned(sources: list[_Line], targets: list[_Line], paths, target_paths) ->
         raise InputError(
             f"data: sources and targets should have as many lines, but {', '.join(map(str, paths))} has "
             f"{len(sources)} and {', '.join(map(str, target_paths))} has {len(targets)}."
+        )
+    if sources and all(line.text.count("\t") == 1 for line in sources):  # the answers would stand in the sources
+        raise InputError(
+            f"data: every line of {', '.join(map(str, paths))} has a tab, as if it held both columns. Then leave out "
+            "the files of targets; if the tab belongs to the sources, make it a space."
         )
     return [
         (target if source.text.strip() else source, [source.text, target.text])

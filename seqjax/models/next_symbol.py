@@ -81,8 +81,8 @@ class Writing(NamedTuple):
 def _step_by_step(apply, vocabulary: int) -> Decodable:
     """A recurrent model to the decoding engine.
 
-    Where half as many steps are to come as there are symbols, or more, each symbol's products are done before the first:
-    done together they take less than half the time, and they are a fifth of what a step of two layers reads from memory.
+    Where half as many steps are to come as there are symbols, or more, each symbol's products are done beforehand.
+    Done together they take less than half the time; they are a fifth of what a step of two layers reads from memory.
     """
 
     def prepare(symbols, params):

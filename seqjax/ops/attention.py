@@ -187,6 +187,22 @@ def check_visible(where: str, mask, shape: tuple[int, ...]) -> None:
         )
 
 
+def check_structure(where: str, mask: Structured, batch: tuple[int, ...], T: int, S: int) -> None:
+    """Refuse a structured mask whose arrays do not fit (*B, T) and (*B, S), or whose keys are not boolean."""
+    sides = {"keys": S, "query_positions": T, "key_positions": S, "query_segments": T, "key_segments": S}
+    for name, size in sides.items():
+        leaf = getattr(mask, name)
+        if leaf is not None and (leaf.shape[-1:] != (size,) or not _broadcasts(leaf.shape, (*batch, size))):
+            letters = "(*B, T)" if name.startswith("query") else "(*B, S)"
+            raise InputError(
+                f"{where}: `mask.{name}` should broadcast to {letters} = {(*batch, size)}, but it is {leaf.shape}."
+            )
+    if mask.keys is not None and mask.keys.dtype != jnp.bool_:
+        raise InputError(
+            f"{where}: `mask.keys` should be boolean, True on real keys, but its type is {mask.keys.dtype}."
+        )
+
+
 def check_attention(where: str, query, key, value, mask=None, bias=None) -> None:
     """Refuse queries, keys, values, masks and biases that do not fit each other."""
     if min(query.ndim, key.ndim, value.ndim) < 3 or not query.ndim == key.ndim == value.ndim:
@@ -210,7 +226,9 @@ def check_attention(where: str, query, key, value, mask=None, bias=None) -> None
             f"{where}: N should be a multiple of G, and K at least 1, but N = {N} heads of `query`, G = {G} of `key`, "
             f"and K = {K}."
         )
-    if mask is not None and not isinstance(mask, Structured):
+    if isinstance(mask, Structured):
+        check_structure(where, mask, tuple(batch), T, S)
+    elif mask is not None:
         check_visible(where, mask, (*batch, T, S))
     if bias is not None and not _broadcasts(bias.shape, (*batch, N, T, S)):
         raise InputError(
