@@ -86,7 +86,7 @@ def test_aligned_files_of_different_length_are_refused_with_both(write):
 
 
 def test_two_columns_beside_a_file_of_targets_are_refused(write):
-    with pytest.raises(InputError, match="every line of .*both columns"):
+    with pytest.raises(InputError, match=r"every line of .*both columns"):
         read_pair_files([write("b", "a\tA\nb\tB")], PairsConfig(), [write("c", "A\nB")])
 
 
