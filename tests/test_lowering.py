@@ -1,0 +1,60 @@
+"""What runs here on a CPU lowers for GPUs and TPUs too: no operation and no call that only a CPU has.
+
+This is all that can be said without such a device: lowered is not compiled, and compiled is not run.
+"""
+
+import jax
+import jax.numpy as jnp
+import pytest
+from catalogue import CELLS, MODELS, B, T, V, name_of
+from cell_runs import make_case, outcome
+
+from seqjax.decoding.decodable import for_steps
+from seqjax.decoding.engine import Rules, begin, run_block
+from seqjax.ops.sampling import Sampling
+
+DEVICES = ("cuda", "tpu")
+
+
+def calls(text: str) -> set[str]:
+    """Names of the libraries' functions that a lowered program calls."""
+    return {line.split("custom_call @")[1].split("(")[0] for line in text.splitlines() if "custom_call @" in line}
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("row", CELLS, ids=name_of)
+def test_gradients_of_every_cell_lower_for_accelerators(row, dtype):
+    case = jax.eval_shape(lambda: make_case.__wrapped__(row, dtype=jnp.float32))
+    case = jax.tree.map(lambda leaf: cast(leaf, dtype), case)
+    traced = jax.jit(lambda case: outcome(row, case, False, "fused").gradients[0]).trace(case)
+    for device in DEVICES:
+        assert calls(traced.lower(lowering_platforms=(device,)).as_text()) == set()
+
+
+def cast(leaf, dtype):
+    """The shape, with floats in another type."""
+    return jax.ShapeDtypeStruct(leaf.shape, dtype if jnp.issubdtype(leaf.dtype, jnp.inexact) else leaf.dtype)
+
+
+@pytest.mark.parametrize("row", MODELS, ids=name_of)
+def test_training_and_writing_lower_for_accelerators(row):
+    model = row.build(0.0)
+    params = jax.eval_shape(model.init, jax.random.key(0))
+    time = row.memory or T
+    whole, none = jnp.ones((B, time), bool), jnp.zeros((B, time), bool)
+    ids = jnp.ones((B, time), jnp.int32)
+    batch = {"inputs": ids, "targets": ids, "mask": whole, "reset": none, "scored": whole}
+
+    def loss(params):
+        return model.predict(params, batch, model.carry(B), None)[1].sum()
+
+    def write(params):
+        decodable, rules = for_steps(model.decodable, 4), Rules(Sampling(greedy=True))
+        inputs, last = {"tokens": ids[:, :-1], "mask": whole[:, :-1]}, jnp.full(B, V - 1)
+        given, progress = begin("test", decodable, params, inputs, last, None, 4, rules, None, None)
+        return run_block(decodable, given, progress, jnp.int32(4), size=4, rules=rules)[1]
+
+    for function in (jax.grad(loss), write):
+        traced = jax.jit(function).trace(params)
+        for device in DEVICES:
+            assert calls(traced.lower(lowering_platforms=(device,)).as_text()) == set()
