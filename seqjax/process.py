@@ -13,7 +13,7 @@ from pathlib import Path
 from seqjax.checks import InputError
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # names of glibc's malloc.h
-SMALL_LOOP = 16 << 20  # bytes that a loop may hold and still be compiled as one function
+SMALL_LOOP = 2 << 20  # bytes that a loop may hold and still be compiled as one function, on one core
 
 
 def exit_with(function: Callable[[list[str]], int | None], arguments: list[str]) -> None:
@@ -84,9 +84,10 @@ def keep_memory() -> None:
 def compile_small_loops_whole() -> None:
     """Have XLA compile a small loop on CPU as one function, where it would hand every step from kernel to kernel.
 
-    A recurrence at batch 1 is such a loop: training takes a tenth less, writing a sixth less, and sampling two fifths
-    (benchmarks/RESULTS.md). Loops whose products are of matrix by matrix stay as they are. An option of XLA
-    that it only reads before its first program; where the user gives such options already, theirs stand alone.
+    A recurrence at batch 1 is such a loop: writing takes a sixth less, and sampling two fifths (benchmarks/RESULTS.md).
+    Such a function runs on one core, so it is done only where weights are few: above, several cores are worth more.
+    Loops whose products are of matrix by matrix stay as they are. An option of XLA that it only reads before its first
+    program; where the user gives such options already, theirs stand alone.
     """
     flags = os.environ.get("XLA_FLAGS", "")
     names_a_file = flags and not flags.lstrip().startswith("-")

@@ -14,7 +14,7 @@ import tempfile
 
 FLAGS = (
     "force_host_platform_device_count=4", "cpu_use_fusion_emitters=false", "cpu_parallel_codegen_split_count=1",
-    "backend_extra_options=xla_cpu_small_while_loop_byte_threshold=16777216",
+    "backend_extra_options=xla_cpu_small_while_loop_byte_threshold=2097152",
 )  # fmt: skip
 
 given = os.environ.get("XLA_FLAGS", "")  # or a file's name, which cannot be added to

@@ -9,7 +9,7 @@ import pytest
 
 from seqjax.process import compile_small_loops_whole, prepare_process
 
-OPTION = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=16777216"
+OPTION = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=2097152"
 
 
 @pytest.mark.parametrize(

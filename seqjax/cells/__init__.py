@@ -56,6 +56,8 @@ from seqjax.cells.min_gru import min_gru as min_gru
 from seqjax.cells.min_lstm import MinLSTM as MinLSTM
 from seqjax.cells.min_lstm import MinLSTMState as MinLSTMState
 from seqjax.cells.min_lstm import min_lstm as min_lstm
+from seqjax.cells.products import choose_parts as choose_parts
+from seqjax.cells.products import product as product
 from seqjax.cells.ready import Ready as Ready
 from seqjax.cells.ready import make_ready as make_ready
 from seqjax.cells.ready import of_ready as of_ready

@@ -51,12 +51,6 @@ class Cell(NamedTuple):
     prepare: Callable[[Params], Any] = identity
 
 
-def product(vector: Array, matrix: Array, add: Array | None = None) -> Array:
-    """The plain ``dot``: vector (*B, I) times matrix (I, J), plus ``add`` (*B, J)."""
-    result = jnp.dot(vector, matrix)
-    return result if add is None else add + result
-
-
 def zeros(batch_shape: tuple[int, ...], features: int, dtype) -> Array:
     """The usual start of a state: zeros (*B, features)."""
     return jnp.zeros((*batch_shape, features), dtype)

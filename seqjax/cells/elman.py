@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, product, zeros
+from seqjax.cells.contract import Cell, zeros
 from seqjax.cells.initializers import Initializer, glorot, identity, orthogonal
+from seqjax.cells.products import product
 
 small: Initializer = jax.nn.initializers.normal(0.001)
 
@@ -41,7 +42,7 @@ def initial_state(params: ElmanParams, batch_shape: tuple[int, ...], dtype=jnp.f
 
 def project(weights: ElmanParams, xs: Array) -> Array:
     """Drive the units from the inputs at once: (*B, T, D) to (*B, T, H)."""
-    return xs @ weights.input_kernel + weights.bias
+    return product(xs, weights.input_kernel, weights.bias)
 
 
 def output(state: ElmanState) -> Array:

@@ -18,8 +18,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from seqjax.cells.clock import Clock
-from seqjax.cells.contract import Cell, State, product
+from seqjax.cells.contract import Cell, State
 from seqjax.cells.plan import Plan, make_plan
+from seqjax.cells.products import product
 from seqjax.cells.scan import Constants, Inputs, Moment, advance
 from seqjax.cells.smooth import empty_sums, like, split_smooth, wide
 
@@ -248,7 +249,7 @@ def _replay_forward(vector, add, transposed, saved, probe):
 
 def _replay_backward(kept, delta):
     transposed, (vector, add) = kept
-    past = (delta @ transposed).astype(vector.dtype)
+    past = product(delta, transposed).astype(vector.dtype)
     return past, None if add is None else delta.astype(add.dtype), None, None, delta
 
 

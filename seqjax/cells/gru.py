@@ -15,9 +15,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, product, zeros
+from seqjax.cells.contract import Cell, zeros
 from seqjax.cells.gating import half_logistic, halve
 from seqjax.cells.initializers import Initializer, chrono, gate_bias, gatewise, glorot, orthogonal
+from seqjax.cells.products import product
 
 
 class GRUParams(NamedTuple):
@@ -30,7 +31,8 @@ class GRUParams(NamedTuple):
 class GRUWeights(NamedTuple):
     input_kernel: Array  # (D, 3H)
     bias: Array  # (3H,)
-    reset_kernel: Array  # (H, H)
+    hidden_kernel: Array  # (H, 3H)
+    reset_kernel: Array  # (H, H), its columns of r; and so on
     update_kernel: Array  # (H, H)
     candidate_kernel: Array  # (H, H)
     candidate_bias: Array  # (H,)
@@ -58,24 +60,34 @@ def initial_state(params: GRUParams, batch_shape: tuple[int, ...], dtype=jnp.flo
 
 
 def prepare(params: GRUParams) -> GRUWeights:
-    """Halve the logistic gates' columns, so that a ``tanh`` serves them, and part the gates."""
+    """Halve the logistic gates' columns, so that a ``tanh`` serves them; the gates together and apart."""
     features = params.hidden_kernel.shape[0]
     inputs, hidden, bias = (halve(leaf, features, True, True, False) for leaf in params[:3])
-    reset, update, candidate = jnp.split(hidden, 3, axis=-1)
-    return GRUWeights(inputs, bias, reset, update, candidate, params.candidate_bias)
+    return GRUWeights(inputs, bias, hidden, *jnp.split(hidden, 3, axis=-1), params.candidate_bias)
 
 
 def project(weights: GRUWeights, xs: Array) -> GRUDrive:
     """Drive every gate from the inputs at once: (*B, T, D) to three times (*B, T, H)."""
-    return GRUDrive(*jnp.split(xs @ weights.input_kernel + weights.bias, 3, axis=-1))
+    return GRUDrive(*jnp.split(product(xs, weights.input_kernel, weights.bias), 3, axis=-1))
 
 
 def step(weights: GRUWeights, state: GRUState, drive: GRUDrive, dot=product, context=None) -> tuple[GRUState, GRUGates]:
-    """Advance one time step. Gates apart, not slices of one array: then the loops over them are vectorised."""
-    r = half_logistic(jnp.tanh(dot(state.hidden, weights.reset_kernel, drive.reset)))
-    z = half_logistic(jnp.tanh(dot(state.hidden, weights.update_kernel, drive.update)))
-    n = jnp.tanh(drive.candidate + r * (dot(state.hidden, weights.candidate_kernel) + weights.candidate_bias))
+    """Advance one time step."""
+    reset, update, candidate = _products(weights, state.hidden, dot)
+    r = half_logistic(jnp.tanh(drive.reset + reset))
+    z = half_logistic(jnp.tanh(drive.update + update))
+    n = jnp.tanh(drive.candidate + r * (candidate + weights.candidate_bias))
     return GRUState(n + z * (state.hidden - n)), GRUGates(r, z, n)
+
+
+def _products(weights: GRUWeights, hidden: Array, dot) -> tuple[Array, Array, Array]:
+    """Of the state with each gate's kernel, (*B, H) each.
+
+    One product of one row; three of many: slices of many rows of one array are not read in vectors.
+    """
+    if hidden.size == hidden.shape[-1]:
+        return tuple(jnp.split(dot(hidden, weights.hidden_kernel), 3, axis=-1))
+    return tuple(dot(hidden, kernel) for kernel in (weights.reset_kernel, weights.update_kernel, weights.candidate_kernel))
 
 
 def output(state: GRUState) -> Array:

@@ -15,10 +15,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, product, zeros
+from seqjax.cells.contract import Cell, zeros
 from seqjax.cells.gating import half_logistic, halve
 from seqjax.cells.gru import GRUDrive
 from seqjax.cells.initializers import Initializer, gate_bias, gatewise, glorot, orthogonal
+from seqjax.cells.products import product
 
 
 class GRUResetBeforeParams(NamedTuple):
@@ -59,7 +60,7 @@ def prepare(params: GRUResetBeforeParams) -> GRUResetBeforeWeights:
 
 def project(weights: GRUResetBeforeWeights, xs: Array) -> GRUDrive:
     """Drive every gate from the inputs at once: (*B, T, D) to three times (*B, T, H)."""
-    return GRUDrive(*jnp.split(xs @ weights.input_kernel + weights.bias, 3, axis=-1))
+    return GRUDrive(*jnp.split(product(xs, weights.input_kernel, weights.bias), 3, axis=-1))
 
 
 def step(

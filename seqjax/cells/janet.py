@@ -14,9 +14,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, product, zeros
+from seqjax.cells.contract import Cell, zeros
 from seqjax.cells.gating import half_logistic, halve
 from seqjax.cells.initializers import Initializer, chrono, gatewise, glorot, orthogonal
+from seqjax.cells.products import product
 
 
 class JANETParams(NamedTuple):
@@ -48,7 +49,7 @@ def prepare(params: JANETParams) -> JANETParams:
 
 def project(weights: JANETParams, xs: Array) -> Array:
     """Drive gate and candidate from the inputs at once: (*B, T, D) to (*B, T, 2H)."""
-    return xs @ weights.input_kernel + weights.bias
+    return product(xs, weights.input_kernel, weights.bias)
 
 
 def output(state: JANETState) -> Array:

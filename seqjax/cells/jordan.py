@@ -15,8 +15,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, product, zeros
+from seqjax.cells.contract import Cell, zeros
 from seqjax.cells.initializers import Initializer, glorot, orthogonal
+from seqjax.cells.products import product
 
 
 class JordanParams(NamedTuple):
@@ -57,7 +58,7 @@ def initial_state(params: JordanParams, batch_shape: tuple[int, ...], dtype=jnp.
 def project(weights: JordanParams, xs: Array | Taught) -> JordanDrive:
     """Drive the hidden units from the inputs at once: (*B, T, D) to (*B, T, H); true outputs pass through."""
     features, outputs = xs if isinstance(xs, Taught) else (xs, None)
-    return JordanDrive(features @ weights.input_kernel + weights.bias, outputs)
+    return JordanDrive(product(features, weights.input_kernel, weights.bias), outputs)
 
 
 def output(state: JordanState) -> Array:

@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, product, zeros
+from seqjax.cells.contract import Cell, zeros
 from seqjax.cells.gating import half_logistic, halve
 from seqjax.cells.initializers import Initializer, chrono, gate_bias, gatewise, glorot, orthogonal
+from seqjax.cells.products import product
 
 
 class LSTMParams(NamedTuple):
@@ -49,7 +50,7 @@ def prepare(params: LSTMParams) -> LSTMParams:
 
 def project(weights: LSTMParams, xs: Array) -> Array:
     """Drive every gate from the inputs at once: (*B, T, D) to (*B, T, 4H)."""
-    return xs @ weights.input_kernel
+    return product(xs, weights.input_kernel)
 
 
 def step(weights: LSTMParams, state: LSTMState, drive: Array, dot=product, context=None) -> tuple[LSTMState, LSTMGates]:

@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, product, zeros
+from seqjax.cells.contract import Cell, zeros
 from seqjax.cells.gating import half_logistic, halve
 from seqjax.cells.initializers import Initializer, gatewise, glorot, orthogonal
+from seqjax.cells.products import product
 
 
 class LSTM1997Params(NamedTuple):
@@ -48,7 +49,7 @@ def prepare(params: LSTM1997Params) -> LSTM1997Params:
 
 def project(weights: LSTM1997Params, xs: Array) -> Array:
     """Drive every gate from the inputs at once: (*B, T, D) to (*B, T, 3H)."""
-    return xs @ weights.input_kernel + weights.bias
+    return product(xs, weights.input_kernel, weights.bias)
 
 
 def step(

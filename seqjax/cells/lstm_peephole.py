@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, product, zeros
+from seqjax.cells.contract import Cell, zeros
 from seqjax.cells.gating import half_logistic, halve
 from seqjax.cells.initializers import Initializer, gate_bias, gatewise, glorot, orthogonal
+from seqjax.cells.products import product
 
 nothing: Initializer = jax.nn.initializers.zeros
 
@@ -55,7 +56,7 @@ def prepare(params: LSTMPeepholeParams) -> LSTMPeepholeParams:
 
 def project(weights: LSTMPeepholeParams, xs: Array) -> Array:
     """Drive every gate from the inputs at once: (*B, T, D) to (*B, T, 4H)."""
-    return xs @ weights.input_kernel + weights.bias
+    return product(xs, weights.input_kernel, weights.bias)
 
 
 def step(

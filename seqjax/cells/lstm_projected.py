@@ -15,9 +15,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, product, zeros
+from seqjax.cells.contract import Cell, zeros
 from seqjax.cells.gating import half_logistic, halve
 from seqjax.cells.initializers import Initializer, gate_bias, gatewise, glorot, orthogonal
+from seqjax.cells.products import product
 
 
 class LSTMProjectedParams(NamedTuple):
@@ -54,7 +55,7 @@ def prepare(params: LSTMProjectedParams) -> LSTMProjectedParams:
 
 def project(weights: LSTMProjectedParams, xs: Array) -> Array:
     """Drive every gate from the inputs at once: (*B, T, D) to (*B, T, 4H)."""
-    return xs @ weights.input_kernel + weights.bias
+    return product(xs, weights.input_kernel, weights.bias)
 
 
 def step(

@@ -15,9 +15,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, product, zeros
+from seqjax.cells.contract import Cell, zeros
 from seqjax.cells.gating import half_logistic, halve
 from seqjax.cells.initializers import Initializer, gate_bias, gatewise, glorot, orthogonal
+from seqjax.cells.products import product
 
 
 class LSTMTimeAwareParams(NamedTuple):
@@ -163,7 +164,7 @@ def lstm_time_aware(
 
     def project(weights: LSTMTimeAwareParams, xs: Visits) -> VisitsDrive:
         """Drive every gate, and turn elapsed time into g(Δt), for all visits at once."""
-        return VisitsDrive(xs.features @ weights.input_kernel + weights.bias, decay(xs.elapsed))
+        return VisitsDrive(product(xs.features, weights.input_kernel, weights.bias), decay(xs.elapsed))
 
     return Cell("LSTMTimeAware", init, initial_state, project, step, output, prepare)
 

@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, product, zeros
+from seqjax.cells.contract import Cell, zeros
 from seqjax.cells.initializers import Initializer, gate_bias, gatewise, glorot
+from seqjax.cells.products import product
 
 
 class MinGRUParams(NamedTuple):
@@ -39,7 +40,7 @@ def initial_state(params: MinGRUParams, batch_shape: tuple[int, ...], dtype=jnp.
 
 def project(weights: MinGRUParams, xs: Array) -> MinGRUGates:
     """Everything but the recurrence, for all of time at once: (*B, T, D) to two of (*B, T, H)."""
-    update, candidate = jnp.split(xs @ weights.input_kernel + weights.bias, 2, axis=-1)
+    update, candidate = jnp.split(product(xs, weights.input_kernel, weights.bias), 2, axis=-1)
     return MinGRUGates(jax.nn.sigmoid(update), candidate)
 
 

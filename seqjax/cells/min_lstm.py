@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, product, zeros
+from seqjax.cells.contract import Cell, zeros
 from seqjax.cells.initializers import Initializer, gate_bias, gatewise, glorot
+from seqjax.cells.products import product
 
 
 class MinLSTMParams(NamedTuple):
@@ -43,7 +44,7 @@ def project(weights: MinLSTMParams, xs: Array) -> MinLSTMGates:
 
     f/(f + i) is σ(log f − log i), which stays finite when both gates close.
     """
-    f, i, candidate = jnp.split(xs @ weights.input_kernel + weights.bias, 3, axis=-1)
+    f, i, candidate = jnp.split(product(xs, weights.input_kernel, weights.bias), 3, axis=-1)
     odds = jax.nn.log_sigmoid(f) - jax.nn.log_sigmoid(i)
     return MinLSTMGates(jax.nn.sigmoid(odds), jax.nn.sigmoid(-odds), candidate)
 

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import Var
 
-from seqjax.cells.contract import Cell, product
+from seqjax.cells.contract import Cell
+from seqjax.cells.products import product
 from seqjax.cells.scan import Moment, advance
 
 Shape = jax.ShapeDtypeStruct

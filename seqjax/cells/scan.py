@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, Dot, Gates, State, product
+from seqjax.cells.contract import Cell, Dot, Gates, State
+from seqjax.cells.products import product
 from seqjax.cells.smooth import for_each_turn
 
 

@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, Params, product
+from seqjax.cells.contract import Cell, Params
+from seqjax.cells.products import product
 from seqjax.cells.ready import Ready
 from seqjax.cells.smooth import wide
 

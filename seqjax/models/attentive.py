@@ -15,8 +15,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, State, product, zeros
+from seqjax.cells.contract import Cell, State, zeros
 from seqjax.cells.initializers import glorot
+from seqjax.cells.products import product
 from seqjax.checks import InputError, check_mask
 from seqjax.ops import scores
 from seqjax.ops.attention import masked_softmax, read
@@ -54,6 +55,8 @@ class Multiplied:
         >>> jnp.ones(2) @ Multiplied()
         Array([1., 1.], dtype=float32)
     """
+
+    shape, dtype = (0, 0), jnp.float32  # as a matrix has them
 
     def __rmatmul__(self, xs: Array) -> Array:
         return xs

@@ -13,8 +13,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, State, product, zeros
+from seqjax.cells.contract import Cell, State, zeros
 from seqjax.cells.initializers import glorot
+from seqjax.cells.products import product
 from seqjax.checks import InputError, check_choice
 from seqjax.models.attentive import (
     AttentiveGates,
