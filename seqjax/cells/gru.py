@@ -63,7 +63,8 @@ def prepare(params: GRUParams) -> GRUWeights:
     """Halve the logistic gates' columns, so that a ``tanh`` serves them; the gates together and apart."""
     features = params.hidden_kernel.shape[0]
     inputs, hidden, bias = (halve(leaf, features, True, True, False) for leaf in params[:3])
-    return GRUWeights(inputs, bias, hidden, *jnp.split(hidden, 3, axis=-1), params.candidate_bias)
+    reset, update, candidate = jnp.split(hidden, 3, axis=-1)
+    return GRUWeights(inputs, bias, hidden, reset, update, candidate, params.candidate_bias)
 
 
 def project(weights: GRUWeights, xs: Array) -> GRUDrive:
@@ -73,21 +74,23 @@ def project(weights: GRUWeights, xs: Array) -> GRUDrive:
 
 def step(weights: GRUWeights, state: GRUState, drive: GRUDrive, dot=product, context=None) -> tuple[GRUState, GRUGates]:
     """Advance one time step."""
-    reset, update, candidate = _products(weights, state.hidden, dot)
-    r = half_logistic(jnp.tanh(drive.reset + reset))
-    z = half_logistic(jnp.tanh(drive.update + update))
+    reset, update, candidate = _sums(weights, state.hidden, drive, dot)
+    r, z = half_logistic(jnp.tanh(reset)), half_logistic(jnp.tanh(update))
     n = jnp.tanh(drive.candidate + r * (candidate + weights.candidate_bias))
     return GRUState(n + z * (state.hidden - n)), GRUGates(r, z, n)
 
 
-def _products(weights: GRUWeights, hidden: Array, dot) -> tuple[Array, Array, Array]:
-    """Of the state with each gate's kernel, (*B, H) each.
+def _sums(weights: GRUWeights, hidden: Array, drive: GRUDrive, dot) -> tuple[Array, Array, Array]:
+    """What drives reset and update, and the state's part of the candidate, (*B, H) each.
 
-    One product of one row; three of many: slices of many rows of one array are not read in vectors.
+    One product for one row. Three for many: gates that are slices of one array are not read in vectors.
     """
     if hidden.size == hidden.shape[-1]:
-        return tuple(jnp.split(dot(hidden, weights.hidden_kernel), 3, axis=-1))
-    return tuple(dot(hidden, kernel) for kernel in (weights.reset_kernel, weights.update_kernel, weights.candidate_kernel))
+        reset, update, candidate = jnp.split(dot(hidden, weights.hidden_kernel), 3, axis=-1)
+        return drive.reset + reset, drive.update + update, candidate
+    reset = dot(hidden, weights.reset_kernel, drive.reset)
+    update = dot(hidden, weights.update_kernel, drive.update)
+    return reset, update, dot(hidden, weights.candidate_kernel)
 
 
 def output(state: GRUState) -> Array:
