@@ -25,6 +25,7 @@ def test_parts_add_up(rows):
     def plain(vector, matrix, add):
         return vector @ matrix + add
 
+    assert f"f32[4,1,{WIDE[1]}]" in str(jax.make_jaxpr(product)(vector, matrix))
     for make in (lambda f: f, lambda f: jax.grad(lambda *given: jnp.sin(f(*given)).sum(), (0, 1, 2))):
         assert_same(make(product)(vector, matrix, add), make(plain)(vector, matrix, add), 1e-5)
 
@@ -53,7 +54,8 @@ def test_whole_where_parts_do_not_help(given):
 @pytest.mark.parametrize("cell", [cells.LSTM, cells.GRU], ids=lambda cell: cell.name)
 def test_a_row_alone_is_as_among_others(cell):
     """One row multiplies in parts, and a GRU's gates at once: outputs and gradients are those of two rows."""
-    params, xs = cell.init(jax.random.key(0), 8, WIDE[0]), draw(1, 5, 8)
+    params, xs = cell.init(jax.random.key(0), 8, 240), draw(1, 5, 8)
+    assert choose_parts(1, params.hidden_kernel.shape, "float32", "cpu")[0] == 4
 
     def loss(params, xs):
         return jnp.sin(unroll(cell, params, xs)[1]).sum() / len(xs)

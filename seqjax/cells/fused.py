@@ -157,7 +157,7 @@ def _backward(cell: Cell, reverse: bool, saved: Saved, cotangents):
         grown, dx = _pull(cell, weights, xs, jax.tree.unflatten(structure, rooms))
         gradients = [a + b for a, b in zip(gradients, jax.tree.leaves(grown), strict=True)]
         for j, (place, slot) in enumerate(zip(plan.matrices, plan.slots, strict=True)):
-            gradients[place] += _over_time(vectors[j], own[j] if slot is None else rooms[slot])
+            gradients[place] += _over_time(vectors[plan.read[j]], own[j] if slot is None else rooms[slot])
         return past, totals, gradients, clock.paste(dxs, dx, begin)
 
     small = {i: leaf for i, leaf in enumerate(leaves) if i not in plan.matrices}
@@ -203,7 +203,7 @@ class Replay(NamedTuple):
         totals = jax.tree.map(jnp.add, totals, (initial, small, smooth))
         rooms = [clock.write(room, new, place) for room, new in zip(rooms, drive, strict=True)]
         own = [None if room is None else clock.write(room, new, place) for room, new in zip(own, deltas, strict=True)]
-        vectors = [clock.write(room, new, place) for room, new in zip(vectors, now, strict=True)]
+        vectors = [clock.write(room, now[plan.read.index(i)], place) for i, room in enumerate(vectors)]
         return past, totals, rooms, own, vectors
 
     def _summed(self):

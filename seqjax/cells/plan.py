@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.extend.core import Var
 
 from seqjax.cells.contract import Cell
@@ -19,7 +20,8 @@ class Plan(NamedTuple):
     matrices: tuple[int, ...]  # which leaf of the weights it multiplies by
     slots: tuple[int | None, ...]  # which leaf of the drive it adds, if that leaf serves nothing else
     sums: tuple[Shape, ...]  # what it returns, (*B, J)
-    vectors: tuple[Shape, ...]  # what it multiplies, (*B, I)
+    read: tuple[int, ...]  # which of the vectors it multiplies
+    vectors: tuple[Shape, ...]  # (*B, I), each once
     kept: tuple[int, ...]  # the leaves of the drive that the backward pass needs
     output: int | None  # which leaf of the state ``cell.output`` returns as it is
 
@@ -40,16 +42,21 @@ def make_plan(cell: Cell, weights, moment: Moment, state, initial, context) -> P
     """
     drive, tree = jax.tree.flatten(moment.drive)
     found: list[tuple[Any, ...]] = []
+    vectors: list[Array] = []
 
     def step(drive, sums, weights, state, initial, flags, context):
         found.clear()
+        vectors.clear()
 
         def dot(vector, matrix, add=None):
             value = product(vector, matrix, add)
             slot = next((i for i, leaf in enumerate(drive) if leaf is add), None)
             if slot is not None and (value.shape != add.shape or value.dtype != add.dtype):
                 slot = None
-            found.append((_place(cell, matrix, weights), slot, _shape(value), _shape(vector)))
+            number = next((i for i, seen in enumerate(vectors) if seen is vector), len(vectors))
+            if number == len(vectors):
+                vectors.append(vector)
+            found.append((_place(cell, matrix, weights), slot, _shape(value), number))
             return value if sums is None else sums[len(found) - 1]
 
         moment = flags._replace(drive=jax.tree.unflatten(tree, drive))
@@ -57,11 +64,12 @@ def make_plan(cell: Cell, weights, moment: Moment, state, initial, context) -> P
 
     rest = (weights, state, initial, moment._replace(drive=None), context)
     jax.eval_shape(lambda drive, *rest: step(drive, None, *rest), drive, *rest)
-    matrices, slots, sums, vectors = zip(*found, strict=True) if found else ((), (), (), ())
+    matrices, slots, sums, read = zip(*found, strict=True) if found else ((), (), (), ())
+    shapes = tuple(_shape(vector) for vector in vectors)
     used = _used_elsewhere(step, drive, list(sums), rest)
     alone = [slot if slot not in used and slots.count(slot) == 1 else None for slot in slots]
     kept = tuple(i for i in range(len(drive)) if i not in alone)
-    return Plan(matrices, tuple(alone), sums, vectors, kept, _output_leaf(cell, state))
+    return Plan(matrices, tuple(alone), sums, read, shapes, kept, _output_leaf(cell, state))
 
 
 def _used_elsewhere(step, drive, sums, rest) -> set[int]:

@@ -1,9 +1,9 @@
 """The product of vectors with a weight matrix, and how one vector keeps every core busy.
 
-On CPU XLA shares the product of one vector with a matrix among cores from two megabytes on. Below that one core reads
-all of the matrix, which takes longer than its arithmetic. Several products at once are shared from 160 kilobytes each,
-so the matrix is cut along its inputs and the parts are added up: training of a recurrence with 256 features at batch 1
-takes three quarters of the time (benchmarks/RESULTS.md).
+On CPU XLA shares the product of one vector with a matrix among cores from two or three megabytes on. Below, one core
+reads all of the matrix, which takes longer than its arithmetic. Several products at once are shared from 160 kilobytes
+each, so the matrix is cut along its inputs and the parts are added up: training of a recurrence with 256 features at
+batch 1 takes three quarters of the time (benchmarks/RESULTS.md).
 
 ``*B`` any batch axes, I inputs, J outputs.
 """
@@ -20,7 +20,10 @@ PARTS = 4
 
 
 def product(vector: Array, matrix, add: Array | None = None) -> Array:
-    """The plain ``dot``: vector (*B, I) times matrix (I, J), plus ``add`` (*B, J)."""
+    """The plain ``dot``: vector (*B, I) times matrix (I, J), plus ``add`` (*B, J).
+
+    Rows that ``jax.vmap`` hides count as one: give batch axes to :func:`seqjax.unroll` itself, which is faster.
+    """
     parts, _ = choose_parts(math.prod(vector.shape[:-1]), matrix.shape, matrix.dtype, jax.default_backend())
     result = vector @ matrix if parts == 1 else _in_parts(parts, vector, matrix)
     return result if add is None else add + result
@@ -48,8 +51,10 @@ def choose_parts(rows: int, shape: tuple[int, ...], dtype, backend: str) -> tupl
         return 1, f"on {backend} every product is shared among cores as it is"
     if rows != 1:
         return 1, f"the product of {rows} vectors is shared among cores as it is"
-    if shape[0] % PARTS or jnp.dtype(dtype) != jnp.float32:
-        return 1, f"{shape[0]} inputs of {jnp.dtype(dtype)} are not cut: four parts of float32 would be"
+    if jnp.dtype(dtype) != jnp.float32:
+        return 1, f"sums of parts in {jnp.dtype(dtype)} were not measured"
+    if shape[0] % PARTS:
+        return 1, f"{shape[0]} inputs are not four equal parts"
     if size // PARTS < PART:
         return 1, f"parts of {size // PARTS >> 10} kB are not worth another core"
     if size > WHOLE:

@@ -86,14 +86,6 @@ def repeat_rows(tree, times: int):
 
 def check_model(where: str, model: Decodable, weights, memory, state, rows: int, times: int = 1) -> int:
     """Refuse a model whose ``advance`` does not fit its ``start``, every row taken ``times`` times; return V."""
-    leaves, structure = jax.tree.flatten((weights, memory, state))
-    return _check_types(where, model, structure, tuple(jax.typeof(leaf) for leaf in leaves), rows, times)
-
-
-@functools.lru_cache(maxsize=256)
-def _check_types(where: str, model: Decodable, structure, types: tuple, rows: int, times: int) -> int:
-    """The same from shapes and types alone. Once for each: tracing a model takes as long as writing ten tokens."""
-    weights, memory, state = jax.tree.unflatten(structure, types)
     _check_rows(where, "memory", memory, rows)
     _check_rows(where, "state", state, rows)
     if times != 1:

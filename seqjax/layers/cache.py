@@ -56,7 +56,7 @@ def empty_cache(rows: int, capacity: int, heads: int, width: int, dtype=jnp.floa
 def check_room(cache: Cache, steps: int) -> None:
     """Refuse more steps than there are free slots, where the number used is known.
 
-    Under ``jax.jit`` it is not known: whoever makes the cache makes it large enough, or reads NaN.
+    Under ``jax.jit`` it is not known: whoever makes the cache makes it large enough.
 
     Raises:
         InputError: with the capacity, the slots used and the steps that came.
@@ -78,7 +78,7 @@ def check_room(cache: Cache, steps: int) -> None:
 
 
 def append(cache: Cache, keys: Array, values: Array, mask: Array | None) -> Cache:
-    """Write T steps into the next free slots of every row; NaN where there are not so many, so that it is seen.
+    """Write T steps into the next free slots of every row.
 
     Args:
         cache: what was there before.
@@ -91,8 +91,7 @@ def append(cache: Cache, keys: Array, values: Array, mask: Array | None) -> Cach
     if rows == 0 or time == 0:
         return cache
     first, zero = cache.used[0], jnp.int32(0)
-    full = first + time > cache.real.shape[1]
-    keys, values = (jnp.where(full, jnp.nan, jnp.swapaxes(leaf, 1, 2)) for leaf in (keys, values))
+    keys, values = jnp.swapaxes(keys, 1, 2), jnp.swapaxes(values, 1, 2)
     real = jnp.ones((rows, time), bool) if mask is None else mask
     added = jnp.int32(time) if mask is None else mask.sum(axis=1, dtype=jnp.int32)
     return Cache(
