@@ -85,8 +85,8 @@ def compile_small_loops_whole() -> None:
     """Have XLA compile a small loop on CPU as one function, where it would hand every step from kernel to kernel.
 
     A small recurrence at batch 1 is such a loop (benchmarks/RESULTS.md). Such a function runs on one core, so it is
-    done only where weights are few: above, several cores are worth more. Loops whose products are of matrix by matrix stay
-    as they are. An option of XLA that it only reads before its first program; where the user gives such options
+    done only where weights are few: above, several cores are worth more. Loops whose products are of matrix by matrix
+    stay as they are. An option of XLA that it only reads before its first program; where the user gives such options
     already, theirs stand alone.
     """
     flags = os.environ.get("XLA_FLAGS", "")
