@@ -13,7 +13,7 @@ from pathlib import Path
 from seqjax.checks import InputError
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # names of glibc's malloc.h
-SMALL_LOOP = 2 << 20  # bytes that a loop may hold and still be compiled as one function, on one core
+SMALL_LOOP = 1 << 20  # bytes that a loop may hold and still be compiled as one function, on one core
 
 
 def exit_with(function: Callable[[list[str]], int | None], arguments: list[str]) -> None:

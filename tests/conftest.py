@@ -14,7 +14,7 @@ import tempfile
 
 FLAGS = (
     "force_host_platform_device_count=4", "cpu_use_fusion_emitters=false", "cpu_parallel_codegen_split_count=1",
-    "backend_extra_options=xla_cpu_small_while_loop_byte_threshold=2097152",
+    "backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1048576",
 )  # fmt: skip
 
 given = os.environ.get("XLA_FLAGS", "")  # or a file's name, which cannot be added to
@@ -23,7 +23,7 @@ os.environ.setdefault("NPROC", "16")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(tempfile.gettempdir(), "seqjax-test-cache"))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "1.0")  # writing one takes as long as compiling it
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
 os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")  # lowering need not say where each operation was written
 
@@ -68,6 +68,11 @@ def pytest_collection_modifyitems(items):
 def pytest_collection_finish(session):
     """What was imported stays: it need not be searched again."""
     gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish():
+    """At the end pytest collects garbage five times: not among all that was ever compiled."""
     gc.freeze()
 
 

@@ -35,6 +35,12 @@ REFUSED = {
     "state-bare": ({"state": jnp.ones((2, 4))}, r"`state` should be a LSTMState"),
     "state-shape": ({"state": WRONG_STATE}, r"`state` should be \(\*B, H\) = \(2, 4\), but it is \(3, 4\)"),
     "initial-shape": ({"initial": WRONG_STATE}, r"`initial` should be \(\*B, H\) = \(2, 4\)"),
+    "params-of-another": ({"params": cells.GRU.init(jax.random.key(0), 3, 4)}, r"`init` of LSTM.*GRUParams.*\(3, 12\)"),
+    "params-none": ({"params": None}, r"`params`.*`init` of LSTM.*NoneType"),
+    "params-symbols": (
+        {"params": {}, "xs": cells.Symbols(jnp.zeros((2, 5), int), jnp.ones((4, 3)))},
+        r"`params`.*`init` of LSTM.*dict",
+    ),
     "method": ({"method": "fusde"}, r"`method`.*'fusde'.*Did you mean `fused`\?.*auto, fused, scan"),
     "remat": ({"remat": "chunks"}, r"`remat`.*'chunks'.*Did you mean `chunk`\?"),
 }
@@ -51,9 +57,17 @@ def test_bad_input_is_refused_with_advice(name):
 @pytest.mark.parametrize("name", [name for name in REFUSED if name not in ("method", "remat")])
 def test_looking_inside_refuses_the_same(name):
     wrong, message = REFUSED[name]
-    given = {"xs": XS, **wrong}
+    given = {"params": PARAMS, "xs": XS, **wrong}
     with pytest.raises(InputError, match=f"(?s){message}"):
-        cells.trace(cells.LSTM, PARAMS, **given)
+        cells.trace(cells.LSTM, given.pop("params"), **given)
+
+
+@pytest.mark.parametrize("in_features, features", [(0, 4), (3, 0), (3, -1)])
+@pytest.mark.parametrize("row", CELLS, ids=name_of)
+def test_every_cell_refuses_widths_that_are_none(row, in_features, features):
+    name, width = ("in_features", in_features) if in_features < 1 else ("features", features)
+    with pytest.raises(InputError, match=f"`{name}` should be an integer, at least 1, but it is {width}"):
+        row.cell.init(jax.random.key(0), in_features, features)
 
 
 @pytest.mark.parametrize("row", CELLS, ids=name_of)

@@ -9,7 +9,7 @@ import pytest
 
 from seqjax.process import compile_small_loops_whole, prepare_process
 
-OPTION = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=2097152"
+OPTION = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1048576"
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ import sys
 from seqjax.process import prepare_process
 prepare_process()
 import jax, jax.numpy as jnp
-matrix, zeros = jnp.eye(512), jnp.zeros((1, 512))
+matrix, zeros = jnp.eye(384), jnp.zeros((1, 384))
 loop = jax.jit(lambda x: jax.lax.fori_loop(0, 9, lambda _, x: x @ matrix + 1, x)).lower(zeros).compile()
 assert float(loop(zeros)[0, 0]) == 9
 print("small_call" in loop.as_text())

@@ -6,11 +6,16 @@ Adding a cell is adding one file that ends in one ``Cell(...)``. The functions a
 D input features, H hidden features, T time, ``*B`` zero or more batch axes.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+
+from seqjax.checks import InputError
 
 State = Any  # a NamedTuple of arrays (*B, ·); the cell's own
 Params = Any  # a NamedTuple of arrays; the cell's own
@@ -54,3 +59,24 @@ class Cell(NamedTuple):
 def zeros(batch_shape: tuple[int, ...], features: int, dtype) -> Array:
     """The usual start of a state: zeros (*B, features)."""
     return jnp.zeros((*batch_shape, features), dtype)
+
+
+def sized(init: Callable[..., Params]) -> Callable[..., Params]:
+    """``init``, which then refuses widths that are none.
+
+    Example:
+        >>> from seqjax import cells
+        >>> cells.LSTM.init(jax.random.key(0), 3, 0)
+        Traceback (most recent call last):
+        ...
+        seqjax.checks.InputError: init: `features` should be an integer, at least 1, but it is 0.
+    """
+
+    @functools.wraps(init)
+    def checked(key: Array, in_features: int, features: int, dtype=jnp.float32) -> Params:
+        for name, width in (("in_features", in_features), ("features", features)):
+            if not isinstance(width, int | np.integer) or width < 1:
+                raise InputError(f"init: `{name}` should be an integer, at least 1, but it is {width!r}.")
+        return init(key, in_features, features, dtype)
+
+    return checked

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, zeros
+from seqjax.cells.contract import Cell, sized, zeros
 from seqjax.cells.initializers import Initializer, glorot, identity, orthogonal
 from seqjax.cells.products import product
 
@@ -89,7 +89,7 @@ def elman(
         preactivation = dot(state.hidden, weights.hidden_kernel, drive)
         return ElmanState(activation(preactivation)), ElmanGates(preactivation)
 
-    return Cell(name, init, initial_state, project, step, output)
+    return Cell(name, sized(init), initial_state, project, step, output)
 
 
 @functools.cache

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, zeros
+from seqjax.cells.contract import Cell, sized, zeros
 from seqjax.cells.gating import half_logistic, halve
 from seqjax.cells.initializers import Initializer, chrono, gate_bias, gatewise, glorot, orthogonal
 from seqjax.cells.products import product
@@ -133,7 +133,7 @@ def gru(
             jnp.zeros((features,), dtype),
         )
 
-    return Cell("GRU", init, initial_state, project, step, output, prepare)
+    return Cell("GRU", sized(init), initial_state, project, step, output, prepare)
 
 
 GRU = gru()

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, zeros
+from seqjax.cells.contract import Cell, sized, zeros
 from seqjax.cells.gating import half_logistic, halve
 from seqjax.cells.gru import GRUDrive
 from seqjax.cells.initializers import Initializer, gate_bias, gatewise, glorot, orthogonal
@@ -103,7 +103,7 @@ def gru_reset_before(
             gate_bias(3, features, index=1, value=update_bias, dtype=dtype),
         )
 
-    return Cell("GRUResetBefore", init, initial_state, project, step, output, prepare)
+    return Cell("GRUResetBefore", sized(init), initial_state, project, step, output, prepare)
 
 
 GRUResetBefore = gru_reset_before()

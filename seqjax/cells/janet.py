@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, zeros
+from seqjax.cells.contract import Cell, sized, zeros
 from seqjax.cells.gating import half_logistic, halve
 from seqjax.cells.initializers import Initializer, chrono, gatewise, glorot, orthogonal
 from seqjax.cells.products import product
@@ -96,7 +96,7 @@ def janet(
         gates = JANETGates(kept, written, jnp.tanh(candidate))
         return JANETState(gates.forget * state.hidden + gates.input * gates.candidate), gates
 
-    return Cell("JANET", init, initial_state, project, step, output, prepare)
+    return Cell("JANET", sized(init), initial_state, project, step, output, prepare)
 
 
 JANET = janet()

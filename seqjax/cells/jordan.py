@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, zeros
+from seqjax.cells.contract import Cell, sized, zeros
 from seqjax.cells.initializers import Initializer, glorot, orthogonal
 from seqjax.cells.products import product
 
@@ -119,7 +119,7 @@ def jordan(
         remembered = own if drive.outputs is None else drive.outputs
         return JordanState(decay * state.memory + remembered, own), JordanGates(hidden)
 
-    return Cell("Jordan", init, initial_state, project, step, output)
+    return Cell("Jordan", sized(init), initial_state, project, step, output)
 
 
 Jordan = jordan()

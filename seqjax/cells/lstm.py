@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, zeros
+from seqjax.cells.contract import Cell, sized, zeros
 from seqjax.cells.gating import half_logistic, halve
 from seqjax.cells.initializers import Initializer, chrono, gate_bias, gatewise, glorot, orthogonal
 from seqjax.cells.products import product
@@ -100,7 +100,7 @@ def lstm(
             bias,
         )
 
-    return Cell("LSTM", init, initial_state, project, step, output, prepare)
+    return Cell("LSTM", sized(init), initial_state, project, step, output, prepare)
 
 
 LSTM = lstm()

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, zeros
+from seqjax.cells.contract import Cell, sized, zeros
 from seqjax.cells.gating import half_logistic, halve
 from seqjax.cells.initializers import Initializer, gatewise, glorot, orthogonal
 from seqjax.cells.products import product
@@ -90,7 +90,7 @@ def lstm_1997(input_init: Initializer = glorot, hidden_init: Initializer = ortho
             jnp.zeros((3 * features,), dtype),
         )
 
-    return Cell("LSTM1997", init, initial_state, project, step, output, prepare)
+    return Cell("LSTM1997", sized(init), initial_state, project, step, output, prepare)
 
 
 LSTM1997 = lstm_1997()

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, zeros
+from seqjax.cells.contract import Cell, sized, zeros
 from seqjax.cells.gating import half_logistic, halve
 from seqjax.cells.initializers import Initializer, gate_bias, gatewise, glorot, orthogonal
 from seqjax.cells.products import product
@@ -107,7 +107,7 @@ def lstm_peephole(
             *(peephole_init(k, (features,), dtype) for k in peephole_keys),
         )
 
-    return Cell("LSTMPeephole", init, initial_state, project, step, output, prepare)
+    return Cell("LSTMPeephole", sized(init), initial_state, project, step, output, prepare)
 
 
 LSTMPeephole = lstm_peephole()

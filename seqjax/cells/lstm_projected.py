@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, zeros
+from seqjax.cells.contract import Cell, sized, zeros
 from seqjax.cells.gating import half_logistic, halve
 from seqjax.cells.initializers import Initializer, gate_bias, gatewise, glorot, orthogonal
 from seqjax.cells.products import product
@@ -106,7 +106,7 @@ def lstm_projected(
             input_init(projection_key, (features, width), dtype),
         )
 
-    return Cell("LSTMProjected", init, initial_state, project, step, output, prepare)
+    return Cell("LSTMProjected", sized(init), initial_state, project, step, output, prepare)
 
 
 LSTMProjected = lstm_projected()

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, zeros
+from seqjax.cells.contract import Cell, sized, zeros
 from seqjax.cells.gating import half_logistic, halve
 from seqjax.cells.initializers import Initializer, gate_bias, gatewise, glorot, orthogonal
 from seqjax.cells.products import product
@@ -166,7 +166,7 @@ def lstm_time_aware(
         """Drive every gate, and turn elapsed time into g(Δt), for all visits at once."""
         return VisitsDrive(product(xs.features, weights.input_kernel, weights.bias), decay(xs.elapsed))
 
-    return Cell("LSTMTimeAware", init, initial_state, project, step, output, prepare)
+    return Cell("LSTMTimeAware", sized(init), initial_state, project, step, output, prepare)
 
 
 LSTMTimeAware = lstm_time_aware()

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, zeros
+from seqjax.cells.contract import Cell, sized, zeros
 from seqjax.cells.initializers import Initializer, gate_bias, gatewise, glorot
 from seqjax.cells.products import product
 
@@ -76,7 +76,7 @@ def min_gru(update_bias: float = 0.0, input_init: Initializer = glorot) -> Cell:
             gate_bias(2, features, index=0, value=update_bias, dtype=dtype),
         )
 
-    return Cell("MinGRU", init, initial_state, project, step, output)
+    return Cell("MinGRU", sized(init), initial_state, project, step, output)
 
 
 MinGRU = min_gru()

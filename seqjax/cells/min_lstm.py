@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, zeros
+from seqjax.cells.contract import Cell, sized, zeros
 from seqjax.cells.initializers import Initializer, gate_bias, gatewise, glorot
 from seqjax.cells.products import product
 
@@ -81,7 +81,7 @@ def min_lstm(forget_bias: float = 1.0, input_init: Initializer = glorot) -> Cell
             gate_bias(3, features, index=0, value=forget_bias, dtype=dtype),
         )
 
-    return Cell("MinLSTM", init, initial_state, project, step, output)
+    return Cell("MinLSTM", sized(init), initial_state, project, step, output)
 
 
 MinLSTM = min_lstm()

@@ -128,10 +128,25 @@ def arrange(cell: Cell, params, xs, state, initial, mask, reset, reverse: bool, 
     if mask is not None:
         xs = jax.tree.map(lambda leaf: jnp.where(mask[..., None], leaf, jnp.zeros_like(leaf)), xs)
     dtype = jnp.result_type(*jax.tree.leaves((params, xs)))
-    initial = broadcast_state(cell, params, initial, batch_shape, dtype, "initial")
-    start = initial if state is None else broadcast_state(cell, params, state, batch_shape, dtype, "state")
+    weights, zero = opened(cell, params, batch_shape, dtype)
+    initial = broadcast_state(cell, zero, initial, "initial")
+    start = initial if state is None else broadcast_state(cell, zero, state, "state")
     inputs = Inputs(xs, mask, reset if reset is None or not reverse else _towards_the_left(reset))
-    return Run(cell, Constants(cell.prepare(params), initial, context), inputs, start, time, dtype)
+    return Run(cell, Constants(weights, initial, context), inputs, start, time, dtype)
+
+
+def opened(cell: Cell, params, batch_shape: tuple[int, ...], dtype) -> tuple[Any, State]:
+    """The weights of the loop, and the state that ``cell`` starts from; refuses the parameters of another cell."""
+    try:
+        return cell.prepare(params), cell.initial_state(params, batch_shape, dtype)
+    except InputError:
+        raise
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"unroll: `params` should be what the `init` of {cell.name} makes, but they are "
+            f"{type(params).__name__} {[np.shape(leaf) for leaf in jax.tree.leaves(params)]}. "
+            "Was `init` called for this cell?"
+        ) from error
 
 
 def check_symbols(cell: Cell, params, symbols: Symbols) -> None:
@@ -143,7 +158,8 @@ def check_symbols(cell: Cell, params, symbols: Symbols) -> None:
             "unroll: `Symbols` should be integers and a table with a row for each symbol, but they are "
             f"{jnp.result_type(ids)} {np.shape(ids)} and {np.shape(table)}."
         )
-    check_features(cell, jax.eval_shape(cell.prepare, params), table)
+    weights, _ = jax.eval_shape(lambda params: opened(cell, params, (), jnp.float32), params)
+    check_features(cell, weights, table)
 
 
 def silence(values, mask: Array | None):
@@ -185,9 +201,8 @@ def check_inputs(xs, mask, reset) -> tuple[tuple[int, ...], int]:
     return tuple(batch_shape), time
 
 
-def broadcast_state(cell: Cell, params, state, batch_shape: tuple[int, ...], dtype, name: str) -> State:
-    """``state``, or the cell's own start, in the type of the computation; leaves (·,) are given to every row."""
-    own = cell.initial_state(params, batch_shape, dtype)
+def broadcast_state(cell: Cell, own: State, state, name: str) -> State:
+    """``state``, or the cell's ``own`` start, in the type of the computation; leaves (·,) are given to every row."""
     if state is None:
         return own
     wanted_tree: Any = jax.tree.structure(own)

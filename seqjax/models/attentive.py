@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, State, zeros
+from seqjax.cells.contract import Cell, State, sized, zeros
 from seqjax.cells.initializers import glorot
 from seqjax.cells.products import product
 from seqjax.checks import InputError, check_mask
@@ -146,7 +146,7 @@ def bahdanau(inner: Cell, memory: int, features: int) -> Cell:
         return jnp.concatenate([inner.output(state.inner), state.read], axis=-1)
 
     prepare = functools.partial(prepared, inner, memory)
-    return Cell(f"bahdanau({inner.name})", init, initial_state, project, step, output, prepare)
+    return Cell(f"bahdanau({inner.name})", sized(init), initial_state, project, step, output, prepare)
 
 
 def checked(inner: Cell, params):

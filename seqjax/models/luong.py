@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, State, zeros
+from seqjax.cells.contract import Cell, State, sized, zeros
 from seqjax.cells.initializers import glorot
 from seqjax.cells.products import product
 from seqjax.checks import InputError, check_choice
@@ -117,7 +117,7 @@ def luong(inner: Cell, memory: int, score: str = "bilinear", feeding: bool = Tru
         steps = None if state.steps is None else state.steps + 1
         return LuongState(after, said, steps), AttentiveGates(looked[..., 0, :], gates)
 
-    return Cell(f"luong({inner.name})", init, initial_state, project, step, lambda state: state.attentional, prepare)
+    return Cell(f"luong({inner.name})", sized(init), initial_state, project, step, lambda state: state.attentional, prepare)
 
 
 def weights_of(score: str, keys: Array, memory: int, width: int, dtype) -> Any:
