@@ -117,7 +117,9 @@ def luong(inner: Cell, memory: int, score: str = "bilinear", feeding: bool = Tru
         steps = None if state.steps is None else state.steps + 1
         return LuongState(after, said, steps), AttentiveGates(looked[..., 0, :], gates)
 
-    return Cell(f"luong({inner.name})", sized(init), initial_state, project, step, lambda state: state.attentional, prepare)
+    return Cell(
+        f"luong({inner.name})", sized(init), initial_state, project, step, lambda state: state.attentional, prepare
+    )
 
 
 def weights_of(score: str, keys: Array, memory: int, width: int, dtype) -> Any:
