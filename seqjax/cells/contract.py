@@ -6,13 +6,11 @@ Adding a cell is adding one file that ends in one ``Cell(...)``. The functions a
 D input features, H hidden features, T time, ``*B`` zero or more batch axes.
 """
 
-import functools
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from seqjax.checks import InputError
@@ -65,6 +63,7 @@ def sized(init: Callable[..., Params]) -> Callable[..., Params]:
     """``init``, which then refuses widths that are none.
 
     Example:
+        >>> import jax
         >>> from seqjax import cells
         >>> cells.LSTM.init(jax.random.key(0), 3, 0)
         Traceback (most recent call last):
@@ -72,11 +71,17 @@ def sized(init: Callable[..., Params]) -> Callable[..., Params]:
         seqjax.checks.InputError: init: `features` should be an integer, at least 1, but it is 0.
     """
 
-    @functools.wraps(init)
     def checked(key: Array, in_features: int, features: int, dtype=jnp.float32) -> Params:
         for name, width in (("in_features", in_features), ("features", features)):
-            if not isinstance(width, int | np.integer) or width < 1:
+            if not _is_width(width):
                 raise InputError(f"init: `{name}` should be an integer, at least 1, but it is {width!r}.")
         return init(key, in_features, features, dtype)
 
     return checked
+
+
+def _is_width(width) -> bool:
+    try:
+        return operator.index(width) >= 1
+    except TypeError:
+        return False

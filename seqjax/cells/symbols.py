@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.contract import Cell, Params
+from seqjax.cells.contract import Cell, Params, sized
 from seqjax.cells.products import product
 from seqjax.cells.ready import Ready
 from seqjax.cells.smooth import wide
@@ -86,7 +86,7 @@ def of_symbols(cell: Cell, symbols: int = 0) -> Cell:
     def step(weights: SymbolWeights, state, drive, dot=product, context=None):
         return cell.step(weights.reader, state, drive, dot, context)
 
-    return Cell(f"{cell.name} of symbols", init, initial_state, project, step, cell.output, prepare)
+    return Cell(f"{cell.name} of symbols", sized(init), initial_state, project, step, cell.output, prepare)
 
 
 def reads_symbols(weights: Ready) -> bool:

@@ -3,8 +3,9 @@
 D input features, H hidden features, T time, ``*B`` zero or more batch axes.
 """
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -128,24 +129,26 @@ def arrange(cell: Cell, params, xs, state, initial, mask, reset, reverse: bool, 
     if mask is not None:
         xs = jax.tree.map(lambda leaf: jnp.where(mask[..., None], leaf, jnp.zeros_like(leaf)), xs)
     dtype = jnp.result_type(*jax.tree.leaves((params, xs)))
-    weights, zero = opened(cell, params, batch_shape, dtype)
+    with reading(cell, params):
+        weights, zero = cell.prepare(params), cell.initial_state(params, batch_shape, dtype)
     initial = broadcast_state(cell, zero, initial, "initial")
     start = initial if state is None else broadcast_state(cell, zero, state, "state")
     inputs = Inputs(xs, mask, reset if reset is None or not reverse else _towards_the_left(reset))
     return Run(cell, Constants(weights, initial, context), inputs, start, time, dtype)
 
 
-def opened(cell: Cell, params, batch_shape: tuple[int, ...], dtype) -> tuple[Any, State]:
-    """The weights of the loop, and the state that ``cell`` starts from; refuses the parameters of another cell."""
+@contextlib.contextmanager
+def reading(cell: Cell, params) -> Iterator[None]:
+    """Refuse ``params`` that ``cell`` cannot read."""
     try:
-        return cell.prepare(params), cell.initial_state(params, batch_shape, dtype)
+        yield
     except InputError:
         raise
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
         raise InputError(
             f"unroll: `params` should be what the `init` of {cell.name} makes, but they are "
-            f"{type(params).__name__} {[np.shape(leaf) for leaf in jax.tree.leaves(params)]}. "
-            "Was `init` called for this cell?"
+            f"{type(params).__name__} {[np.shape(leaf) for leaf in jax.tree.leaves(params)]}, "
+            f"which it cannot read ({error}). Was `init` called for this cell?"
         ) from error
 
 
@@ -158,7 +161,8 @@ def check_symbols(cell: Cell, params, symbols: Symbols) -> None:
             "unroll: `Symbols` should be integers and a table with a row for each symbol, but they are "
             f"{jnp.result_type(ids)} {np.shape(ids)} and {np.shape(table)}."
         )
-    weights, _ = jax.eval_shape(lambda params: opened(cell, params, (), jnp.float32), params)
+    with reading(cell, params):
+        weights = jax.eval_shape(cell.prepare, params)
     check_features(cell, weights, table)
 
 
