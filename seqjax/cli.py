@@ -77,10 +77,10 @@ def train(arguments: list[str]) -> int:
         return finish(trainer.run(recorder), wanted, trainer, recorder)
 
 
-def _folder():
+def _folder(name: str = "RUN"):
     import tyro
 
-    return tyro.conf.arg(metavar="RUN")
+    return tyro.conf.arg(metavar=name)
 
 
 def evaluate(arguments: list[str]) -> None:
@@ -241,6 +241,22 @@ def inspect(arguments: list[str]) -> None:
     print(page)
 
 
+def import_files(arguments: list[str]) -> None:
+    """A model of another program becomes a run."""
+    from seqjax.tasks.lm_import import import_gpt2
+
+    @dataclasses.dataclass(frozen=True)
+    class Import:
+        """Make a run of lm from a GPT-2 in the files of the transformers library (extra `pretrained`)."""
+
+        files: Annotated[str, _folder("FOLDER")]  # folder with config.json, model.safetensors and a tokenizer's files
+        out: str = ""  # folder of the run that is made; default: runs/FOLDER
+
+    options = parse(Import, arguments, "import")
+    out = options.out or f"runs/{Path(options.files).resolve().name}"
+    print(*import_gpt2(options.files, out), sep="\n")
+
+
 VERBS: dict[str, Callable[[list[str]], int | None]] = {
     "train": train,
     "evaluate": evaluate,
@@ -248,6 +264,7 @@ VERBS: dict[str, Callable[[list[str]], int | None]] = {
     "predict": predict,
     "score": score,
     "inspect": inspect,
+    "import": import_files,
 }
 USAGE = """seqjax: train sequence models, and use them
 
@@ -257,6 +274,7 @@ USAGE = """seqjax: train sequence models, and use them
   seqjax generate RUN [--prompt TEXT]        write on from a prompt; a run of sketch draws: --out DIR
   seqjax score RUN < lines                   log-probability and perplexity of each line
   seqjax inspect RUN                         configuration, parameters, checkpoints; --positions DIR: pictures
+  seqjax import FOLDER [--out RUN]           a run from the files of a GPT-2
 
   of vectors of words:
   seqjax neighbours RUN WORD                 the words nearest to it

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from seqjax.decoding import Sampling, beam_search, generate
+from seqjax.interop.gpt2 import gpt2_parameters
 from seqjax.models import GPTConfig, gpt
 
 V, D, LAYERS, HEADS, CONTEXT = 17, 12, 2, 3, 24
@@ -34,30 +35,7 @@ def theirs():
 @functools.cache
 def ours():
     """Our model, and their weights by our names."""
-    weights = {name: np.asarray(leaf.detach()) for name, leaf in theirs().transformer.named_parameters()}
-
-    def stacked(name):
-        return {
-            ("kernel" if part == "weight" else part): np.stack([weights[f"h.{n}.{name}.{part}"] for n in range(LAYERS)])
-            for part in ("weight", "bias")
-        }
-
-    def scaled(found):
-        return {"scale": found["kernel"], "bias": found["bias"]}
-
-    params = {
-        "embedding": {"table": weights["wte.weight"]},
-        "positions": {"table": weights["wpe.weight"]},
-        "norm": {"scale": weights["ln_f.weight"], "bias": weights["ln_f.bias"]},
-        "deep": {
-            "blocks": {
-                "mixer_norm": scaled(stacked("ln_1")),
-                "mixer": {"inputs": stacked("attn.c_attn"), "output": stacked("attn.c_proj")},
-                "feed_forward_norm": scaled(stacked("ln_2")),
-                "feed_forward": {"up": stacked("mlp.c_fc"), "down": stacked("mlp.c_proj")},
-            }
-        },
-    }
+    params = gpt2_parameters({name: leaf.numpy() for name, leaf in theirs().state_dict().items()})
     model = gpt(GPTConfig(features=D, layers=LAYERS, heads=HEADS), V, CONTEXT)
     shapes = jax.eval_shape(model.init, jax.random.key(0))
     assert jax.tree.map(np.shape, params) == jax.tree.map(np.shape, shapes)

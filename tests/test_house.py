@@ -42,6 +42,7 @@ OUTSIDE = {  # libraries that only these rooms may see
     "babel": {"data"},
     "tyro": {"tasks", "cli"},
     "matplotlib": {"plots"},
+    "safetensors": {"interop"},
     "torch": set(),
     "tensorflow": set(),
 }

@@ -115,7 +115,7 @@ def generate(
     check_limits("generate", max_tokens, limits)
     rules, model = Rules(sampling, end, limits), for_steps(model, max_tokens)
     given, progress = begin("generate", model, params, inputs, last, keys, max_tokens, rules, seen, prefix)
-    limit = jnp.int32(max_tokens)
+    limit = np.int32(max_tokens)
     done, tokens = run_block(model, given, progress, limit, size=max_tokens, rules=rules)
     return Generated(tokens, done.lengths, done.log_probabilities)
 

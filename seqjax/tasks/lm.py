@@ -16,7 +16,9 @@ from seqjax.models.pure import count_parameters
 from seqjax.ops.losses import token_cross_entropy
 from seqjax.ops.metrics import bits_per_unit, perplexity, token_accuracy
 from seqjax.tasks.contract import Built, DataOption, Task
+from seqjax.tasks.lm_start import begin_with, open_start
 from seqjax.tasks.lm_use import LanguageModel, sample, score_lines, write
+from seqjax.tasks.pretrained import StartConfig
 from seqjax.training.configuration import RunConfig
 from seqjax.training.devices import writer_first
 from seqjax.training.evaluation import Evaluator, Totals
@@ -34,6 +36,7 @@ class LmConfig(RunConfig):
     optimizer: OptimizerConfig = OptimizerConfig()
     prompt: str = ""  # what the samples while training go on from
     sample_tokens: int = 200  # length of those samples; 0: none
+    pretrained: StartConfig = StartConfig()
 
     def __post_init__(self):
         super().__post_init__()
@@ -150,17 +153,17 @@ def objective(model: NextSymbol) -> Objective:
 
 
 def build(config: AnyLmConfig, folder: RunFolder) -> Built:
-    """Read the text, train or load the tokenizer, and make the job of training.
+    """Read the text, train or load the tokenizer, and make the job of training, from another run's weights if named.
 
     Args:
         config: of the run.
         folder: a tokenizer that is already there is kept: ids must not change while a run goes on.
     """
-    splits = read_splits(config.data)
+    splits, start = read_splits(config.data), open_start(config.pretrained, config.model, folder, LM)
 
     def prepare(first: bool) -> Tokenizer:
         if first and not folder.tokenizer.exists():
-            train_tokenizer(config.data, splits.train).save(folder.tokenizer)
+            (start.tokenizer if start else train_tokenizer(config.data, splits.train)).save(folder.tokenizer)
         return Tokenizer.load(folder.tokenizer)
 
     tokenizer = writer_first(prepare)
@@ -175,7 +178,7 @@ def build(config: AnyLmConfig, folder: RunFolder) -> Built:
 
     job = Job(
         objective=objective(model),
-        init=model.init,
+        init=begin_with(model.init, start),
         carry=model.carry,
         batches=train,
         iterate=iterate,
@@ -188,10 +191,12 @@ def build(config: AnyLmConfig, folder: RunFolder) -> Built:
     numbers = count_parameters(model.init)
     summary = [
         ("text", " + ".join(f"{sum(map(len, texts)):,}" for texts in splits) + " characters (train + valid + test)"),
-        ("symbols", f"{tokenizer.size:,} ({config.data.tokenizer}), {sum(map(len, ids['train'])):,} in train"),
+        ("symbols", f"{tokenizer.size:,} ({tokenizer.kind}), {sum(map(len, ids['train'])):,} in train"),
         ("model", f"{config.model.layers} × {kinds(config)} of {config.model.features}, {numbers:,} parameters"),
         ("batch", f"{config.batch_size} rows × {config.data.length} steps on {jax.device_count()} device(s)"),
     ]
+    if start:
+        summary.insert(0, ("start", f"the weights and the symbols of {config.pretrained.run}"))
     return Built(job, summary)
 
 

@@ -22,14 +22,20 @@ from seqjax.training.manifest import is_sealed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PretrainedConfig:
+class StartConfig:
     """Which run to start from."""
 
     run: str = ""  # folder of the run whose model is the start
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PretrainedConfig(StartConfig):
+    """Which run to start from, and what becomes of its model."""
+
     tuned: bool = True  # train what comes from there too; else it stays as it is
 
 
-def open_pretrained(config: PretrainedConfig, folder: RunFolder, task: Task, advice: str) -> Any:
+def open_pretrained(config: StartConfig, folder: RunFolder, task: Task, advice: str) -> Any:
     """What ``task.use`` makes of the run to start from, for a run that begins or goes on.
 
     The first call copies what describes that run into ``folder``. Parameters are read from the run itself as long as

@@ -215,7 +215,10 @@ class Checkpoints:
     def _check(self, step: int, targets: Mapping[str, Any], held: dict[str, leaves.Outline]) -> None:
         for name, target in targets.items():
             if name not in held:
-                raise CheckpointError(f"{self._path(step)}: there is no item `{name}`. There are: {', '.join(held)}.")
+                advice = " Such a run is not continued: another starts from it." if list(held) == ["params"] else ""
+                raise CheckpointError(
+                    f"{self._path(step)}: there is no item `{name}`. There are: {', '.join(held)}.{advice}"
+                )
             wrong = leaves.mismatches(leaves.abstract_outline(target), held[name])
             if wrong:
                 more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""

@@ -1,0 +1,132 @@
+"""GPT-2's weights as the transformers library names them, to and from the parameters of :mod:`seqjax.models.gpt`.
+
+V vocabulary, D features, C context, L layers. Linear maps are (in, out) on both sides.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from seqjax.checks import InputError
+
+NORM = {"scale": "weight", "bias": "bias"}
+LINEAR = {"kernel": "weight", "bias": "bias"}
+PARTS = {  # of a block: path here, name there, arrays here and there
+    ("mixer_norm",): ("ln_1", NORM),
+    ("mixer", "inputs"): ("attn.c_attn", LINEAR),
+    ("mixer", "output"): ("attn.c_proj", LINEAR),
+    ("feed_forward_norm",): ("ln_2", NORM),
+    ("feed_forward", "up"): ("mlp.c_fc", LINEAR),
+    ("feed_forward", "down"): ("mlp.c_proj", LINEAR),
+}
+INSIDE = "transformer."  # stands before all names but the head's in models that score symbols
+HEAD = "lm_head.weight"
+
+
+def gpt2_parameters(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Parameters of :class:`seqjax.models.gpt.GPT` with ``positions="learned"`` and ``place="pre"``.
+
+    The number of heads of attention is not among the weights. Neither masks nor a head that is the embedding itself
+    are read.
+
+    Args:
+        arrays: by their names, as of ``GPT2LMHeadModel`` or ``GPT2Model``.
+
+    Returns:
+        A nested dict. With ``head`` where symbols are scored by other weights than their embeddings: ``tied=False``.
+
+    Raises:
+        InputError: an array is missing, or the layers are not numbered from 0 on.
+
+    Source:
+        Radford et al. (2019), Language Models are Unsupervised Multitask Learners.
+
+    Example:
+        >>> gpt2_parameters({"wte.weight": np.ones((7, 4))})
+        Traceback (most recent call last):
+        ...
+        seqjax.checks.InputError: gpt2_parameters: `wpe.weight` is missing among 1 arrays. Are these ...?
+    """
+    own = {name.removeprefix(INSIDE): array for name, array in arrays.items()}
+    table = _array(own, "wte.weight")
+    found: dict[str, Any] = {
+        "embedding": {"table": table},
+        "positions": {"table": _array(own, "wpe.weight")},
+        "norm": {here: _array(own, f"ln_f.{there}") for here, there in NORM.items()},
+        "deep": {"blocks": _blocks(own, _layers(own))},
+    }
+    head = own.get(HEAD)
+    if head is not None and not np.array_equal(head, table):
+        found["head"] = {"kernel": np.asarray(head).T, "bias": np.zeros(len(head), head.dtype)}
+    return found
+
+
+def gpt2_arrays(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The way back: weights by the names of ``GPT2LMHeadModel``, from parameters of a GPT of that shape.
+
+    Args:
+        params: a nested dict, as :func:`gpt2_parameters` gives it, or as training leaves it.
+
+    Raises:
+        InputError: the model is no GPT-2, or scores symbols with a bias, which GPT-2 does not have.
+
+    Example:
+        >>> gpt2_arrays({"embedding": {"table": np.ones((7, 4))}, "deep": {"blocks": {}}})
+        Traceback (most recent call last):
+        ...
+        seqjax.checks.InputError: gpt2_arrays: the parameters have no `positions`. Is this a GPT with learned ...?
+    """
+    table = _part(params, ("embedding", "table"))
+    arrays = {f"{INSIDE}wte.weight": table, f"{INSIDE}wpe.weight": _part(params, ("positions", "table"))}
+    arrays |= {f"{INSIDE}ln_f.{there}": _part(params, ("norm", here)) for here, there in NORM.items()}
+    for path, (name, kinds) in PARTS.items():
+        for here, there in kinds.items():
+            for number, array in enumerate(_part(params, ("deep", "blocks", *path, here))):
+                arrays[f"{INSIDE}h.{number}.{name}.{there}"] = array
+    if "head" in params and np.any(params["head"]["bias"]):
+        raise InputError("gpt2_arrays: the head of GPT-2 has no bias, but that of these parameters is not zero.")
+    arrays[HEAD] = np.asarray(params["head"]["kernel"]).T if "head" in params else table
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+
+
+def _blocks(arrays: Mapping[str, np.ndarray], layers: int) -> dict[str, Any]:
+    """All layers as one, each array (L, ...)."""
+    blocks: dict[str, Any] = {}
+    for path, (name, kinds) in PARTS.items():
+        place = blocks
+        for part in path[:-1]:
+            place = place.setdefault(part, {})
+        place[path[-1]] = {
+            here: np.stack([_array(arrays, f"h.{number}.{name}.{there}") for number in range(layers)])
+            for here, there in kinds.items()
+        }
+    return blocks
+
+
+def _layers(arrays: Mapping[str, np.ndarray]) -> int:
+    numbers = {int(name.split(".")[1]) for name in arrays if name.startswith("h.") and name.split(".")[1].isdecimal()}
+    if numbers != set(range(len(numbers))) or not numbers:
+        raise InputError(f"gpt2_parameters: the layers should be numbered from 0 on, but they are {sorted(numbers)}.")
+    return len(numbers)
+
+
+def _array(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    if name not in arrays:
+        raise InputError(
+            f"gpt2_parameters: `{name}` is missing among {len(arrays)} arrays. Are these the weights of a GPT-2, by "
+            "the names of the transformers library?"
+        )
+    return np.asarray(arrays[name])
+
+
+def _part(params: Mapping[str, Any], path: tuple[str, ...]) -> np.ndarray:
+    part: Any = params
+    for name in path:
+        if not isinstance(part, Mapping) or name not in part:
+            raise InputError(
+                f"gpt2_arrays: the parameters have no `{'/'.join(path[: path.index(name) + 1])}`. Is this a GPT with "
+                "learned positions, layer norms before each part, and attention in every block?"
+            )
+        part = part[name]
+    return np.asarray(part)

@@ -1,0 +1,107 @@
+"""The folder in which the transformers library keeps a GPT-2: its shape, and its weights.
+
+V vocabulary, D features, C context, L layers.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from seqjax.checks import InputError
+
+CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+ACTIVATIONS = {"gelu_new": "gelu-tanh", "gelu_pytorch_tanh": "gelu-tanh", "gelu": "gelu", "relu": "relu"}
+FIXED = {  # what may be said only so, because the model here has nothing else
+    "model_type": "gpt2",
+    "layer_norm_epsilon": 1e-5,
+    "scale_attn_weights": True,
+    "scale_attn_by_inverse_layer_idx": False,
+    "add_cross_attention": False,
+}
+
+
+class GPT2Shape(NamedTuple):
+    """What ``config.json`` says."""
+
+    features: int  # D
+    layers: int  # L
+    heads: int
+    context: int  # C
+    hidden: int  # inner width of the feed-forward networks
+    activation: str  # by the names of seqjax.models.GPTConfig
+
+
+def read_shape(folder: str | os.PathLike) -> GPT2Shape:
+    """The shape of the GPT-2 in a folder.
+
+    Raises:
+        InputError: no folder, no or a broken ``config.json``, or a model that is no GPT-2 or an unusual one.
+    """
+    path = Path(folder) / CONFIG
+    said = _read_json(path)
+    for name, wanted in FIXED.items():
+        if said.get(name, wanted) != wanted:
+            raise InputError(f"{path}: `{name}` should be {wanted!r} for a GPT-2, but it is {said[name]!r}.")
+    activation = said.get("activation_function", "gelu_new")
+    if activation not in ACTIVATIONS:
+        raise InputError(f"{path}: `activation_function` should be one of {', '.join(ACTIVATIONS)}, not {activation}.")
+    sizes = [_size(path, said, name) for name in ("n_embd", "n_layer", "n_head", "n_positions")]
+    hidden = said.get("n_inner") or 4 * sizes[0]
+    return GPT2Shape(*sizes, hidden, ACTIVATIONS[activation])
+
+
+def read_arrays(folder: str | os.PathLike) -> dict[str, np.ndarray]:
+    """The weights in a folder by name, in float32: ``model.safetensors``, or the files that its index names.
+
+    Raises:
+        InputError: no such file, a broken one, or the extra ``pretrained`` is not installed.
+    """
+    index = Path(folder) / INDEX
+    names = [WEIGHTS]
+    if index.exists():
+        names = sorted({str(name) for name in _read_json(index).get("weight_map", {}).values()})
+    found: dict[str, np.ndarray] = {}
+    for name in names:
+        found |= _read_file(Path(folder) / name)
+    return found
+
+
+def _read_file(path: Path) -> dict[str, np.ndarray]:
+    try:
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+    except ImportError:
+        raise InputError("Files of weights need the extra `pretrained`: pip install 'seqjax[pretrained]'.") from None
+    if not path.is_file():
+        raise InputError(
+            f"{path}: there is no such file. Weights are read from {WEIGHTS}; pickled ones (.bin) run code when they "
+            "are read: load them where you trust them, and save them as safetensors."
+        )
+    try:
+        return {name: np.asarray(array, np.float32) for name, array in load_file(path).items()}
+    except (SafetensorError, OSError, TypeError) as error:
+        raise InputError(f"{path} is broken: {error}. Fetch it again.") from None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read: {error.strerror}. A folder with {CONFIG} and {WEIGHTS} is wanted."
+        ) from None
+    except ValueError as error:
+        raise InputError(f"{path} is broken: {error}. Fetch it again.") from None
+    if not isinstance(said, dict):
+        raise InputError(f"{path} should hold a JSON object, but it holds {type(said).__name__}.")
+    return said
+
+
+def _size(path: Path, said: dict[str, Any], name: str) -> int:
+    size = said.get(name)
+    if not isinstance(size, int) or size < 1:
+        raise InputError(f"{path}: `{name}` should be an integer, at least 1, but it is {size!r}.")
+    return size
