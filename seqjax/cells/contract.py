@@ -54,6 +54,22 @@ class Cell(NamedTuple):
     prepare: Callable[[Params], Any] = identity
 
 
+def check_cell(where: str, cell) -> None:
+    """Refuse what is no :class:`Cell`, such as its name.
+
+    Example:
+        >>> check_cell("unroll", "lstm")
+        Traceback (most recent call last):
+        ...
+        seqjax.checks.InputError: unroll: `cell` should be a cell, such as `cells.LSTM`, but it is 'lstm'. Try ...
+    """
+    if not isinstance(cell, Cell):
+        raise InputError(
+            f"{where}: `cell` should be a cell, such as `cells.LSTM`, but it is {cell!r:.60}. "
+            "Try `cells.BY_NAME`, which has all of them by name."
+        )
+
+
 def zeros(batch_shape: tuple[int, ...], features: int, dtype) -> Array:
     """The usual start of a state: zeros (*B, features)."""
     return jnp.zeros((*batch_shape, features), dtype)

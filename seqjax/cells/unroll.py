@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from seqjax.cells.contract import Cell, State
+from seqjax.cells.contract import Cell, State, check_cell
 from seqjax.cells.fused import run_fused
 from seqjax.cells.remat import run_in_chunks
 from seqjax.cells.scan import Constants, Inputs, run_scan
@@ -74,6 +74,7 @@ def unroll(
         >>> ys.shape, bool(jnp.allclose(state.hidden[1], ys[1, 1])), float(abs(ys[1, 2:]).max())
         ((2, 5, 4), True, 0.0)
     """
+    check_cell("unroll", cell)
     check_choice("unroll", "method", method, ["auto", *METHODS])
     check_choice("unroll", "remat", remat, ["none", "chunk"])
     if method == "auto":

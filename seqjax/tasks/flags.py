@@ -1,11 +1,13 @@
 """Flags to a configuration: tyro's reading, our refusals."""
 
 import contextlib
+import dataclasses
 import io
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from seqjax.checks import InputError
 
@@ -23,7 +25,7 @@ def parse_flags(kind: type, arguments: Sequence[str], *, program: str, descripti
         default: an object of ``kind`` that flags change; by default what its fields say.
 
     Raises:
-        InputError: a value that ``kind`` itself refuses, in its own words.
+        InputError: a value that ``kind`` itself refuses, in its own words, but its fields by their flags.
         SystemExit: ``--help`` (0), or a flag that is unknown or cannot be read (2, and tyro says which was meant).
 
     Example:
@@ -45,7 +47,7 @@ def parse_flags(kind: type, arguments: Sequence[str], *, program: str, descripti
     except SystemExit as end:
         refusal = _refusal(end)
         if refusal is not None:
-            raise refusal from None
+            raise by_flag(refusal, kind if default is None else default) from None
         print(said.getvalue(), end="", file=sys.stderr)
         raise
 
@@ -69,3 +71,30 @@ def _refusal(error: BaseException | None) -> InputError | None:
     while error is not None and not isinstance(error, InputError):
         error = error.__context__
     return error
+
+
+def by_flag(error: InputError, config: Any) -> InputError:
+    """The same refusal of a part of ``config``, whose fields are called by their flags.
+
+    Example:
+        >>> from seqjax.tasks.lm import CHARACTERS
+        >>> str(by_flag(InputError("LanguageModelConfig: `features` should be at least 1."), CHARACTERS))
+        '--model.features should be at least 1.'
+    """
+    where, _, said = str(error).partition(": ")
+    found = [(path, part) for path, part in _parts(config) if path and where in (path, type(part).__name__)]
+    if len(found) != 1:
+        return error
+    path, part = found[0]
+    for field in dataclasses.fields(part):
+        said = said.replace(f"`{field.name}`", f"--{path}.{field.name.replace('_', '-')}")
+    return InputError(said if said.startswith("--") else f"{path}: {said}")
+
+
+def _parts(config: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every dataclass in ``config``, a dataclass or an object of one, by its dotted name."""
+    yield path, config
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name, None)
+        if dataclasses.is_dataclass(value):
+            yield from _parts(value, f"{path}.{field.name}".lstrip("."))
