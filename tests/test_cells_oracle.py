@@ -17,6 +17,8 @@ from seqjax.cells.gru import GRUParams
 from seqjax.cells.gru_reset_before import GRUResetBeforeParams
 from seqjax.cells.lstm import LSTMParams
 from seqjax.cells.lstm_projected import LSTMProjectedParams
+from seqjax.interop.recurrences_keras import from_keras
+from seqjax.interop.recurrences_pytorch import from_pytorch
 
 LENGTHS = [4, 1, T, 2]
 MASK = np.arange(T) < np.array(LENGTHS)[:, None]
@@ -53,36 +55,12 @@ def flat(tree) -> tuple:
     return tuple(jax.tree.leaves(tree))
 
 
-def kernels(module, suffix):
-    """PyTorch's (J, I) weights as seqjax's (I, J), and its two biases."""
-    names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
-    return [jnp.asarray(getattr(module, name + suffix).detach().numpy().T) for name in names]
-
-
-def plain_params(kind):
-    def convert(module, suffix):
-        inputs, hidden, one, two = kernels(module, suffix)
-        return kind(inputs, hidden, one + two)
-
-    return convert
-
-
-def projected_params(module, suffix):
-    projection = jnp.asarray(getattr(module, "weight_hr_l0" + suffix).detach().numpy().T)
-    return LSTMProjectedParams(*plain_params(LSTMParams)(module, suffix), projection)
-
-
-def gru_params(module, suffix):
-    inputs, hidden, one, two = kernels(module, suffix)
-    return GRUParams(inputs, hidden, one.at[: 2 * H].add(two[: 2 * H]), two[2 * H :])
-
-
 PYTORCH = {
-    "rnn-tanh": ("RNN", {"nonlinearity": "tanh"}, cells.Elman, plain_params(ElmanParams)),
-    "rnn-relu": ("RNN", {"nonlinearity": "relu"}, cells.ElmanReLU, plain_params(ElmanParams)),
-    "lstm": ("LSTM", {}, cells.LSTM, plain_params(LSTMParams)),
-    "lstm-proj-size": ("LSTM", {"proj_size": 2}, cells.lstm_projected(projection=2), projected_params),
-    "gru": ("GRU", {}, cells.GRU, gru_params),
+    "rnn-tanh": ("RNN", {"nonlinearity": "tanh"}, cells.Elman, ElmanParams),
+    "rnn-relu": ("RNN", {"nonlinearity": "relu"}, cells.ElmanReLU, ElmanParams),
+    "lstm": ("LSTM", {}, cells.LSTM, LSTMParams),
+    "lstm-proj-size": ("LSTM", {"proj_size": 2}, cells.lstm_projected(projection=2), LSTMProjectedParams),
+    "gru": ("GRU", {}, cells.GRU, GRUParams),
 }
 
 
@@ -90,7 +68,7 @@ PYTORCH = {
 @pytest.mark.parametrize("name", PYTORCH)
 def test_pytorch_gives_the_same_outputs_states_and_gradients(name, lengths):
     torch = pytest.importorskip("torch", reason="the oracle extra, pip install -e '.[oracle]', is not installed")
-    layer, options, cell, convert = PYTORCH[name]
+    layer, options, cell, kind = PYTORCH[name]
     torch.manual_seed(0)
     module = getattr(torch.nn, layer)(D, H, batch_first=True, bidirectional=True, dtype=torch.float64, **options)
     random = np.random.default_rng(0)
@@ -107,10 +85,11 @@ def test_pytorch_gives_the_same_outputs_states_and_gradients(name, lengths):
     weight = random.normal(size=wanted.shape)
     (wanted * torch.tensor(weight)).sum().backward()
     last = last if isinstance(last, tuple) else (last,)
+    found = from_pytorch({name: tensor.numpy() for name, tensor in module.state_dict().items()})
 
     def run(xs):
-        directions = [(convert(module, suffix), reverse) for suffix, reverse in (("", False), ("_reverse", True))]
-        both = [unroll(cell, params, xs, mask=mask, reverse=reverse) for params, reverse in directions]
+        weights = [kind(**jax.tree.map(jnp.asarray, found[way]["params"])) for way in ("forward", "backward")]
+        both = [unroll(cell, params, xs, mask=mask, reverse=bool(way)) for way, params in enumerate(weights)]
         ys = jnp.concatenate([ys for _, ys in both], axis=-1)
         return (ys * weight).sum(), (ys, [final for final, _ in both])
 
@@ -132,21 +111,12 @@ def test_keras_gives_the_same_gru(reset_after, reverse):
     xs = random.normal(size=(B, T, D))
     layer = keras.layers.GRU(H, reset_after=reset_after, go_backwards=reverse, return_sequences=True, return_state=True)
     layer.build(xs.shape)
-    inputs, hidden, bias = (random.normal(size=weight.shape) for weight in layer.get_weights())
-    layer.set_weights([inputs, hidden, bias])
+    weights = [random.normal(size=weight.shape) for weight in layer.get_weights()]
+    layer.set_weights(weights)
     wanted, last = (np.asarray(value) for value in layer(xs))
 
-    def ordered(kernel):
-        z, r, n = np.split(kernel, 3, axis=-1)
-        return jnp.asarray(np.concatenate([r, z, n], axis=-1))
-
-    if reset_after:
-        one, two = ordered(bias[0]), ordered(bias[1])
-        cell = cells.GRU
-        params = GRUParams(ordered(inputs), ordered(hidden), one.at[: 2 * H].add(two[: 2 * H]), two[2 * H :])
-    else:
-        cell = cells.GRUResetBefore
-        params = GRUResetBeforeParams(ordered(inputs), ordered(hidden), ordered(bias))
+    cell, kind = (cells.GRU, GRUParams) if reset_after else (cells.GRUResetBefore, GRUResetBeforeParams)
+    params = kind(**jax.tree.map(jnp.asarray, from_keras(weights, cell.name)["params"]))
     state, ys = unroll(cell, params, jnp.asarray(xs), reverse=reverse)
     assert_same(host(ys), wanted[:, ::-1] if reverse else wanted, tolerance=1e-6)
     assert_same(host(state.hidden), last, tolerance=1e-6)

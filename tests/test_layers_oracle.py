@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from seqjax import cells
+from seqjax.interop.recurrences_pytorch import from_pytorch
 from seqjax.layers import Bidirectional, Recurrent, Stack
 from seqjax.models.pure import pure
 
@@ -14,22 +15,6 @@ torch = pytest.importorskip("torch", reason="the extra `oracle` (PyTorch) is not
 B, T, D, H = 3, 6, 4, 5
 LENGTHS = [6, 2, 4]
 KINDS = {"lstm": (cells.LSTM, torch.nn.LSTM), "gru": (cells.GRU, torch.nn.GRU), "elman": (cells.Elman, torch.nn.RNN)}
-
-
-def weights(module, suffix: str) -> dict[str, np.ndarray]:
-    """One layer and direction of a PyTorch module, in seqjax's layout."""
-    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    w, u, b, c = (getattr(module, f"{name}_{suffix}").detach().numpy() for name in names)
-    if not isinstance(module, torch.nn.GRU):
-        return {"input_kernel": w.T, "hidden_kernel": u.T, "bias": b + c}
-    outside = np.concatenate([c[: 2 * H], np.zeros(H, np.float32)])
-    return {"input_kernel": w.T, "hidden_kernel": u.T, "bias": b + outside, "candidate_bias": c[2 * H :]}
-
-
-def both_ways(module, layer: int):
-    """The parameters of one bidirectional layer."""
-    directions = {"forward": f"l{layer}", "backward": f"l{layer}_reverse"}
-    return {name: {"params": weights(module, suffix)} for name, suffix in directions.items()}
 
 
 def assert_equal(make, params, module, xs):
@@ -64,10 +49,9 @@ def test_layers_equal_pytorch(kind, shape):
     torch.manual_seed(0)
     module = theirs(D, H, num_layers=layers, bidirectional=both, batch_first=True)
     xs = np.random.default_rng(0).normal(size=(B, T, D)).astype(np.float32)
-    single = [both_ways(module, n) if both else {"params": weights(module, f"l{n}")} for n in range(layers)]
+    params = from_pytorch({name: tensor.numpy() for name, tensor in module.state_dict().items()})
     if layers == 1:
-        kind = Bidirectional if both else Recurrent
-        assert_equal(lambda rngs: kind(cell, D, H, rngs=rngs), single[0], module, xs)
+        layer, how = Bidirectional if both else Recurrent, {}
     else:
-        how = {"layers": layers, "bidirectional": both}
-        assert_equal(lambda rngs: Stack(cell, D, H, rngs=rngs, **how), {"layers": dict(enumerate(single))}, module, xs)
+        layer, how = Stack, {"layers": layers, "bidirectional": both}
+    assert_equal(lambda rngs: layer(cell, D, H, rngs=rngs, **how), params, module, xs)

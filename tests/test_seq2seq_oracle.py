@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from oracles import seq2seq as oracle
 
+from seqjax.interop.recurrences_pytorch import to_pytorch
 from seqjax.models import Seq2SeqConfig, seq2seq
 
 SOURCE, TARGET, S, T = 8, 6, 6, 5
@@ -79,13 +80,8 @@ def test_pytorch_gives_the_same_plain_encoder_and_decoder():
 
     def lstm(layers):
         module = torch.nn.LSTM(config.features, config.features, num_layers=2, batch_first=True, dtype=torch.float64)
-        state = {}
-        for number, layer in layers.items():
-            for ours, theirs in (("input_kernel", "ih"), ("hidden_kernel", "hh")):
-                state[f"weight_{theirs}_l{number}"] = torch.tensor(layer["params"][ours].T)
-            state[f"bias_ih_l{number}"] = torch.tensor(layer["params"]["bias"])
-            state[f"bias_hh_l{number}"] = torch.zeros(4 * config.features, dtype=torch.float64)
-        module.load_state_dict(state)
+        state = to_pytorch({"layers": layers})
+        module.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
         return module
 
     encoder, decoder = lstm(params["encoder"]["stack"]["layers"]), lstm(params["decoder"]["below"]["layers"])
