@@ -140,6 +140,7 @@ def generate(arguments: list[str]) -> None:
         repetition_penalty: float = 1.0  # above 1, symbols that stood already become less likely
         greedy: bool = False  # always the likeliest symbol
         seed: int = 0  # another seed, another text
+        samples: int = 1  # texts, drawn at once; more than one are printed when all have ended
 
     options = parse(Generate, arguments, "generate")
     from seqjax.ops.sampling import Sampling
@@ -151,6 +152,11 @@ def generate(arguments: list[str]) -> None:
     sampling = Sampling(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Sampling)})
     run = open_existing(options.run)
     write = verb_of(run, "generate")
+    if options.samples != 1:
+        from seqjax.tasks.lm_use import several
+
+        print(several(trained(run), options.prompt, options.max_tokens, options.seed, sampling, options.samples))
+        return
     pieces = write(trained(run), options.prompt, options.max_tokens, options.seed, sampling)
     first = next(pieces, "")  # a prompt that cannot be read is refused before anything is printed
     print(options.prompt + first, end="", flush=True)

@@ -119,6 +119,17 @@ def test_generate_streams_the_text_that_sample_draws(run, seed):
     assert said.out.startswith("The ")
 
 
+def test_several_samples_are_several_texts_and_the_first_is_that_of_one(run):
+    how = ("--prompt", "The ", "--max-tokens", 20, "--seed", 5)
+    one, three = seqjax("generate", run, *how).out, seqjax("generate", run, *how, "--samples", 3).out
+    texts = three.split("\n--------\n")
+    assert texts[0] + "\n" == one
+    assert len({*texts}) == 3
+    assert all(text.startswith("The ") for text in texts)
+    assert_refused(seqjax("generate", run, "--samples", 0), "--samples should be at least 1")
+    assert_refused(seqjax("generate", run, "--samples", 2, "--greedy"), "--samples should be 1", "one text")
+
+
 def test_a_seed_decides_the_text(run):
     first, again, other = (seqjax("generate", run, "--seed", seed).out for seed in (1, 1, 2))
     assert first == again != other

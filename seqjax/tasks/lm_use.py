@@ -37,26 +37,28 @@ class LineScore(NamedTuple):
 
 
 class _Prompt(NamedTuple):
-    """A prompt as the engine takes it, all but the last symbol, and the last; and what reads on from there."""
+    """Rows of a prompt as the engine takes them: all but the last symbol, and the last; what reads on from there."""
 
     inputs: dict[str, Any]
     last: Any
     keys: Any
-    decoder: Decoder
+    decoders: list[Decoder]
 
 
-def _prompt(lm: LanguageModel, text: str, key) -> _Prompt:
+def _prompt(lm: LanguageModel, text: str, key, rows: int = 1) -> _Prompt:
     ids = np.concatenate([[DOCUMENT], lm.tokenizer.encode(text, strict=True)]).astype(np.int32)
-    tokens, mask = pad_prompts([ids[:-1]], lm.tokenizer.size)
-    decoder = lm.tokenizer.decoder()
+    tokens, mask = pad_prompts([ids[:-1]] * rows, lm.tokenizer.size)
+    decoders = [lm.tokenizer.decoder() for _ in range(rows)]
     if not text[-1:].isspace():  # else the next word has its space already
-        for symbol in ids[1:]:
-            decoder.push(int(symbol))
-    return _Prompt({"tokens": tokens, "mask": mask}, jnp.asarray(ids[-1:]), row_keys(key, jnp.arange(1)), decoder)
+        for decoder in decoders:
+            for symbol in ids[1:]:
+                decoder.push(int(symbol))
+    last = jnp.full(rows, ids[-1])
+    return _Prompt({"tokens": tokens, "mask": mask}, last, row_keys(key, jnp.arange(rows)), decoders)
 
 
 def _read(lm: LanguageModel, start: _Prompt, sampling: Sampling):
-    """Which symbols stand in the prompt, (1, V), for a penalty on repeating them; None where there is none."""
+    """Which symbols stand in the prompt, (B, V), for a penalty on repeating them; None where there is none."""
     if sampling.repetition_penalty == 1:
         return None
     tokens, mask = jnp.asarray(start.inputs["tokens"]), jnp.asarray(start.inputs["mask"])
@@ -65,17 +67,25 @@ def _read(lm: LanguageModel, start: _Prompt, sampling: Sampling):
 
 def sample(lm: LanguageModel, prompt: str, tokens: int, key, sampling: Sampling | None = None) -> str:
     """Write on from ``prompt`` until ``tokens`` symbols stand there or the document ends; with the prompt."""
-    start, sampling = _prompt(lm, prompt, key), sampling or Sampling(temperature=0.8)
+    return samples(lm, prompt, tokens, 1, key, sampling)[0]
+
+
+def samples(
+    lm: LanguageModel, prompt: str, tokens: int, count: int, key, sampling: Sampling | None = None
+) -> list[str]:
+    """So many texts that go on from ``prompt``, each as :func:`sample` writes one; the first is the one it writes."""
+    start, sampling = _prompt(lm, prompt, key, count), sampling or Sampling(temperature=0.8)
     made = generate(
         lm.model.decodable, lm.params, start.inputs, start.last, start.keys,
         max_tokens=tokens, sampling=sampling, end=DOCUMENT, seen=_read(lm, start, sampling),
     )  # fmt: skip
-    new = np.asarray(made.tokens[0, : int(made.lengths[0])])
-    return (
-        prompt
-        + "".join(start.decoder.push(int(symbol)) for symbol in new if symbol != DOCUMENT)
-        + start.decoder.flush()
-    )
+    rows = zip(start.decoders, np.asarray(made.tokens), np.asarray(made.lengths), strict=True)
+    return [prompt + "".join([*_read_out(decoder, row[:length]), decoder.flush()]) for decoder, row, length in rows]
+
+
+def _read_out(decoder: Decoder, symbols: np.ndarray) -> Iterator[str]:
+    """The text of new symbols, boundaries of documents left out."""
+    return (decoder.push(int(symbol)) for symbol in symbols if symbol != DOCUMENT)
 
 
 def write(lm: LanguageModel, prompt: str, tokens: int, seed: int, sampling: Sampling) -> Iterator[str]:
@@ -87,8 +97,22 @@ def write(lm: LanguageModel, prompt: str, tokens: int, seed: int, sampling: Samp
         max_tokens=tokens, sampling=sampling, end=DOCUMENT, seen=_read(lm, start, sampling),
     )  # fmt: skip
     for block in blocks:
-        yield "".join(start.decoder.push(int(symbol)) for symbol in block[0] if symbol != DOCUMENT)
-    yield start.decoder.flush()
+        yield "".join(_read_out(start.decoders[0], block[0]))
+    yield start.decoders[0].flush()
+
+
+def several(lm: LanguageModel, prompt: str, tokens: int, seed: int, sampling: Sampling, count: int) -> str:
+    """So many texts, the prompt before each, and a line of dashes between them.
+
+    Raises:
+        InputError: no text is wanted, or more than one where there is only one.
+    """
+    if count < 1 or (sampling.greedy and count > 1):
+        reason = "the likeliest symbols make one text" if sampling.greedy else "that many texts cannot be drawn"
+        raise InputError(f"generate: --samples should be {'1' if sampling.greedy else 'at least 1'}: {reason}.")
+    texts = samples(lm, prompt, tokens, count, jax.random.key(seed), sampling)
+    tell_unknown(lm.tokenizer, [prompt])
+    return "\n--------\n".join(texts)
 
 
 def score_lines(lm: LanguageModel, lines: list[str]) -> Iterator[LineScore]:
