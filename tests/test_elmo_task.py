@@ -153,6 +153,6 @@ def test_a_start_that_is_none_is_refused(tmp_path, start, labelled):
     out = tmp_path / "new"
     assert_refused(training(*classify(out, "", labelled)), "python train.py elmo --data.path FILE --out runs/elmo")
     assert_refused(training(*classify(out, start, labelled, "--data.length", 3)), "has 7 words", "--data.too-long")
-    assert_refused(training(*classify(out, start, labelled, "--model.elmo-dropout", 1)), "`elmo_dropout`")
+    assert_refused(training(*classify(out, start, labelled, "--model.elmo-dropout", 1)), "--model.elmo-dropout should")
     assert_refused(training(*classify(out, start, labelled, "--model.words.characters", "cnn")), "should be none")
     assert not out.exists()

@@ -136,7 +136,7 @@ def test_pairs_of_a_text_without_sentence_boundaries_are_refused(tmp_path):
     ("flags", "wanted"),
     [
         (["--nsp-weight", "-1"], "--nsp-weight should be a number"),
-        (["--data.masked", "0"], "`masked` should be a share"),
+        (["--data.masked", "0"], "--data.masked should be a share"),
     ],
     ids=["weight", "share"],
 )

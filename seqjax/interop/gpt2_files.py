@@ -48,9 +48,9 @@ def read_shape(folder: str | os.PathLike) -> GPT2Shape:
     activation = said.get("activation_function", "gelu_new")
     if activation not in ACTIVATIONS:
         raise InputError(f"{path}: `activation_function` should be one of {', '.join(ACTIVATIONS)}, not {activation}.")
-    sizes = [_size(path, said, name) for name in ("n_embd", "n_layer", "n_head", "n_positions")]
-    hidden = said.get("n_inner") or 4 * sizes[0]
-    return GPT2Shape(*sizes, hidden, ACTIVATIONS[activation])
+    features, layers, heads, context = (_size(path, said, n) for n in ("n_embd", "n_layer", "n_head", "n_positions"))
+    hidden = said.get("n_inner") or 4 * features
+    return GPT2Shape(features, layers, heads, context, hidden, ACTIVATIONS[activation])
 
 
 def read_arrays(folder: str | os.PathLike) -> dict[str, np.ndarray]:
