@@ -123,6 +123,7 @@ def test_wrong_flags_and_files_are_refused_and_leave_no_run(tmp_path, folder):
     for flags, words in (
         (["--data.size", 5, 8], ["5 × 8 pixels are not whole patches", "--data.size 4 8"]),
         (["--data.longest", 1], ["2 symbols", "--data.longest is 1"]),
+        (["--model.features", 0], ["--model.features should be at least 1"]),
         (["--model.picture.patch", 3], ["--model.picture.patch should be 1, 2, 4, 8"]),
         (["--model.attention", "local-p"], ["attention", "additive"]),
     ):

@@ -180,7 +180,11 @@ def test_vectors_of_words_are_where_a_run_starts(file, tmp_path):
         ("a\tx\nno tab\n", [], ["line 2", "has no tab"]),
         ("a\tx\n" * 4 + "b\ty\n" * 4, ["--model.output.pooling", "mid"], ["--model.output.pooling should"]),
         ("a\tx\n" * 4 + "b\ty\n" * 4, ["--label-smoothing", "1"], ["--label-smoothing"]),
-        ("a\tx\n" * 4 + "b\ty\n" * 4, ["--model.symbols.symbol-dropout", "1"], ["--model.symbols.symbol-dropout should"]),
+        (
+            "a\tx\n" * 4 + "b\ty\n" * 4,
+            ["--model.symbols.symbol-dropout", "1"],
+            ["--model.symbols.symbol-dropout should"],
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(content, flags, words, tmp_path):

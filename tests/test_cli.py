@@ -127,7 +127,9 @@ def test_several_samples_are_several_texts_and_the_first_is_that_of_one(run):
     assert len({*texts}) == 3
     assert all(text.startswith("The ") for text in texts)
     assert_refused(seqjax("generate", run, "--samples", 0), "--samples should be at least 1")
-    assert_refused(seqjax("generate", run, "--samples", 2, "--greedy"), "--samples should be 1", "one text")
+    assert_refused(
+        seqjax("generate", run, "--samples", 2, "--greedy"), "--samples should be 1 with --greedy", "it is 2"
+    )
 
 
 def test_a_seed_decides_the_text(run):

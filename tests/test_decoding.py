@@ -298,3 +298,14 @@ def test_a_block_of_no_tokens_is_refused():
 def test_a_model_that_breaks_the_contract_is_refused(model, said):
     with pytest.raises(InputError, match=said):
         generate(model, PARAMS, None, jnp.zeros(5, int), None, max_tokens=3, sampling=GREEDY)
+
+
+def test_numbers_of_python_among_parameters_do_not_widen_a_state():
+    """A Python number among the weights is weakly typed: what is checked must be what is computed."""
+    model = Decodable(
+        start=lambda params, inputs: ((), {"h": jnp.ones((2, 4), jnp.bfloat16)}),
+        advance=lambda params, memory, state, last: ({"h": state["h"] * params["decay"]}, jnp.eye(4)[:2]),
+    )
+    for _ in range(2):
+        made = generate(model, {"decay": 0.5}, None, jnp.array([0, 1]), None, max_tokens=2, sampling=GREEDY)
+        assert made.tokens.shape == (2, 2)

@@ -82,6 +82,30 @@ def test_weights_go_there_and_back(files):
         np.testing.assert_array_equal(back[name], array)
 
 
+def test_the_weights_of_a_run_go_back_by_the_ids_of_the_files(files, run):
+    wanted, params = load_file(files / "model.safetensors"), trained(open_existing(str(run))).params
+    back = gpt2_arrays(params, adopt_tokenizer(files)[1])
+    assert back.keys() == wanted.keys()
+    for name, array in wanted.items():
+        np.testing.assert_array_equal(back[name], array)
+
+
+def test_long_texts_are_cut_as_there(files):
+    tokenizer, ids = adopt_tokenizer(files)
+    text = "\n\n\n".join(story(40, seed) for seed in range(90))
+    assert len(text) > 1 << 16
+    np.testing.assert_array_equal(ids[tokenizer.encode(text)], byte_level().encode(text).ids)
+
+
+def test_special_symbols_of_other_tasks_are_left_out(files, tmp_path):
+    library = byte_level()
+    library.add_special_tokens(["[PAD]"])
+    library.save(str(tmp_path / "tokenizer.json"))
+    (tokenizer, ids), (_, wanted) = adopt_tokenizer(tmp_path), adopt_tokenizer(files)
+    np.testing.assert_array_equal(ids, wanted)
+    assert tokenizer.decode(tokenizer.encode("a [PAD] b")) == "a [PAD] b"
+
+
 def test_a_head_of_its_own_is_kept_in_the_new_order(tmp_path):
     arrays = write_files(tmp_path / "files", tied=False)
     assert seqjax("import", tmp_path / "files", "--out", tmp_path / "run").code == 0
@@ -128,16 +152,37 @@ def test_another_run_starts_from_it_and_goes_on_without_it(run, tmp_path):
     assert [row["step"] for row in read(out / "metrics.jsonl") if row["split"] == "train"] == [4, 8]
 
 
+def test_a_run_of_an_older_version_is_a_start(run, tmp_path):
+    source = shutil.copytree(run, tmp_path / "source")
+    saved = json.loads((source / "config.json").read_text())
+    del saved["config"]["model"]["reach"], saved["config"]["pretrained"]
+    (source / "config.json").write_text(json.dumps(saved))
+    (tmp_path / "text.txt").write_text(story(300))
+    said = training(
+        "--config", source / "config.json", "--pretrained.run", source, "--data.path", tmp_path / "text.txt", "--out",
+        tmp_path / "run", "--steps", 1, "--sample-tokens", 0,
+    )  # fmt: skip
+    assert said.code == 0, said
+
+
 def test_a_run_that_does_not_fit_is_no_start(run, tmp_path):
     before = snapshot(run)
     own = ["--config", run / "config.json", "--pretrained.run", run]
-    other = training("gpt", "--pretrained.run", run, "--out", tmp_path / "a")
+    other = training("gpt", "--pretrained.run", run, "--data.tokenizer", "bpe", "--out", tmp_path / "a")
     assert_refused(other, "should have the shape of that run's: features 12, not 128", "Try --config")
-    assert_refused(training("char-lstm", "--pretrained.run", run, "--out", tmp_path / "b"), "features 12, not 256")
+    assert_refused(
+        training("char-lstm", "--pretrained.run", run, "--data.tokenizer", "bpe", "--out", tmp_path / "b"),
+        "features 12, not 256",
+    )
     assert_refused(training(*own, "--data.length", "25", "--out", tmp_path / "c"), "--data.length", "at most 24")
+    assert_refused(
+        training(*own, "--data.tokenizer", "word", "--out", tmp_path / "e"), "--data.tokenizer should be bpe"
+    )
     assert_refused(training("--config", run / "config.json", "--out", run), "another starts from it")
-    assert_refused(training("--pretrained.run", tmp_path, "--out", tmp_path / "d"), "not the folder of a run")
-    assert not any((tmp_path / name).exists() for name in "abcd")
+    assert_refused(
+        training("--pretrained.run", tmp_path, "--out", tmp_path / "d"), "--pretrained.run", "not the folder of"
+    )
+    assert not any((tmp_path / name).exists() for name in "abcde")
     assert {name: digest for name, digest in snapshot(run).items() if name in before} == before
 
 
@@ -149,6 +194,8 @@ def test_a_run_that_does_not_fit_is_no_start(run, tmp_path):
         ({"n_head": 0}, ["`n_head` should be an integer, at least 1"]),
         ({"n_head": 5}, ["heads", "12"]),
         ({"n_layer": 3}, ["config.json speaks of arrays"]),
+        ({"n_inner": 48.5}, ["`n_inner` should be an integer", "48.5"]),
+        ({"activation_function": ["gelu"]}, ["activation_function", "gelu"]),
     ],
 )
 def test_another_model_is_refused(changes, words, tmp_path):
@@ -172,6 +219,12 @@ def test_files_that_are_missing_or_broken_are_named(files, run, tmp_path):
     assert not (tmp_path / "run").exists()
     assert_refused(seqjax("import", files, "--out", run), "holds this run already")
     arrays = load_file(files / "model.safetensors")
+    save_file(arrays | {"transformer.ln_f.bias": np.full(D, np.nan, np.float32)}, folder / "model.safetensors")
+    assert_refused(seqjax("import", folder, "--out", tmp_path / "run"), "transformer.ln_f.bias", "not finite")
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": []}')
+    assert_refused(seqjax("import", folder, "--out", tmp_path / "run"), "`weight_map` should name a file")
+    with pytest.raises(InputError, match=r"`h\.1\.ln_1\.bias` should be \(12,\) as `h\.0\.ln_1\.bias` is"):
+        gpt2_parameters(arrays | {"transformer.h.1.ln_1.bias": np.ones(5)})
     del arrays["transformer.h.1.ln_1.weight"]
     with pytest.raises(InputError, match=r"`h\.1\.ln_1\.weight` is missing"):
         gpt2_parameters(arrays)
@@ -183,6 +236,19 @@ def test_files_that_are_missing_or_broken_are_named(files, run, tmp_path):
         (lambda saved: saved["model"].update(merges=[]), "byte-level BPE with merges"),
         (lambda saved: saved.update(normalizer={"type": "Lowercase"}), "changed before it is cut"),
         (lambda saved: saved["pre_tokenizer"].update(add_prefix_space=True), "changed before it is cut"),
+        (lambda saved: saved["model"].update(dropout=0.5), "cut by chance"),
+        (
+            lambda saved: saved["added_tokens"].append(
+                saved["added_tokens"][0] | {"content": "queen", "special": False}
+            ),
+            "'queen' was added",
+        ),
+        (
+            lambda saved: saved.update(
+                pre_tokenizer={"type": "Sequence", "pretokenizers": [{"type": "Whitespace"}, saved["pre_tokenizer"]]}
+            ),
+            "changed before it is cut",
+        ),
         (lambda saved: saved.update(added_tokens=[]), "vocabulary with <|endoftext|>"),
         (lambda saved: saved["added_tokens"][0].update(content="a b"), "vocabulary with <|endoftext|>"),
         (lambda saved: saved.update(pre_tokenizer={"type": "Whitespace"}), "byte-level BPE with merges"),

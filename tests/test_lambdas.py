@@ -167,7 +167,7 @@ def test_a_state_keeps_its_type():
         (lambda q, k, v, e: lambda_layer(q, k, v, e), "odd number of rows"),
         (lambda q, k, v, e: lambda_layer(q, k, v, e, mask=jnp.ones((B, 5))), "mask.*boolean"),
         (lambda q, k, v, e: lambda_steps(empty_lambda(B, K, J, 9), q, k, v, e), r"state.values.*\(3, 3, 4\)"),
-        (lambda q, k, v, e: Lambda(4, 3, reach=4, rngs=nnx.Rngs(0)), "multiple of N = 3 heads"),
+        (lambda q, k, v, e: Lambda(4, 3, reach=4, rngs=nnx.Rngs(0)), "multiple of `heads`, N = 3"),
         (lambda q, k, v, e: Lambda(4, 4, reach=4, rngs=nnx.Rngs(0)), "2 features at least.*Try heads=2"),
         (lambda q, k, v, e: Lambda(4, 2, reach=0, rngs=nnx.Rngs(0)), "reach"),
         (lambda q, k, v, e: Lambda(4, 2, reach=4, causal=False, rngs=nnx.Rngs(0)).start(2), "no later step"),

@@ -143,7 +143,9 @@ def test_what_cannot_be_read_is_refused(run, file, tmp_path):
     assert_refused(seqjax("predict", run, stdin="1\tA\t_\t_\t_\t_\t_\t_\t_\t_\n3" + "\t_" * 9), "line 2", "2 is wanted")
     assert_refused(seqjax("predict", run, stdin="a " * 600), "line 1: the sentence has 600 words")
     assert_refused(seqjax("generate", run), "cannot do this")
-    assert_refused(training("parse", "--model.arc-features", 0, "--out", tmp_path / "new"), "--model.arc-features should")
+    assert_refused(
+        training("parse", "--model.arc-features", 0, "--out", tmp_path / "new"), "--model.arc-features should"
+    )
     assert_refused(training("parse", "--shown", -1, "--out", tmp_path / "new"), "--shown")
 
 

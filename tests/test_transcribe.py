@@ -264,6 +264,9 @@ def test_a_language_model_adds_what_it_says_of_whole_transcripts():
         assert symbols.unknown not in one.symbols
     with pytest.raises(ValueError, match=r"--lm: the language model \(char\) has no symbol of its own for 'é'"):
         companion(lm, train_tokenizer(DataConfig(), ["abé"]))
+    pieces = train_tokenizer(DataConfig(tokenizer="bpe", vocabulary=260), ["ab ab ab"])
+    with pytest.raises(ValueError, match=r"--lm: the language model should read characters one by one.*\(bpe\)"):
+        companion(lm._replace(tokenizer=pieces), symbols)
 
 
 def slowly(a, b) -> int:

@@ -176,7 +176,7 @@ def test_dropout_is_on_only_with_keys():
 @pytest.mark.parametrize(
     "shape, words",
     [
-        ({"heads": 3}, "should be a multiple of N = 3"), ({"layers": 0}, "`layers`"), ({"dropout": -0.1}, "`dropout`"),
+        ({"heads": 3}, "multiple of `heads`, N = 3"), ({"layers": 0}, "`layers`"), ({"dropout": -0.1}, "`dropout`"),
         ({"positions": "alibi"}, "`positions`"), ({"place": "prae"}, "Did you mean `pre`"), ({"norm": "l"}, "`norm`"),
         ({"features": 12, "heads": 4, "positions": "rotary"}, "head width"), ({"activation": "elu"}, "`activation`"),
     ],

@@ -64,10 +64,8 @@ def check_cell(where: str, cell) -> None:
         seqjax.checks.InputError: unroll: `cell` should be a cell, such as `cells.LSTM`, but it is 'lstm'. Try ...
     """
     if not isinstance(cell, Cell):
-        raise InputError(
-            f"{where}: `cell` should be a cell, such as `cells.LSTM`, but it is {cell!r:.60}. "
-            "Try `cells.BY_NAME`, which has all of them by name."
-        )
+        advice = "Call it: it makes cells." if callable(cell) else "Try `cells.BY_NAME`, which has all of them by name."
+        raise InputError(f"{where}: `cell` should be a cell, such as `cells.LSTM`, but it is {cell!r:.60}. {advice}")
 
 
 def zeros(batch_shape: tuple[int, ...], features: int, dtype) -> Array:

@@ -69,8 +69,8 @@ class AugmentConfig:
         check_least("data.augment", self, scale=0.0, shear=0.0, turn=0.0, bend=0.0, mirror=0.0, drop=0.0)
         if self.scale >= 1 or self.drop >= 1 or self.mirror > 1:
             raise InputError(
-                f"data.augment: scale and drop should be below 1, and mirror at most 1, but they are {self.scale}, "
-                f"{self.drop} and {self.mirror}."
+                f"data.augment: `scale` and `drop` should be below 1, and `mirror` at most 1, but they are "
+                f"{self.scale}, {self.drop} and {self.mirror}."
             )
 
 

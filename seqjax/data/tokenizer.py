@@ -9,6 +9,7 @@ import functools
 import json
 import os
 import pathlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
@@ -24,6 +25,7 @@ UNKNOWN = "<unk>"
 SPACE = "▁"  # stands for a space inside WordPiece and Unigram pieces
 CONTINUES = "##"  # starts a WordPiece piece that goes on with a word
 EACH_CHARACTER = r"[\s\S]"
+LINE_END = r"\r\n|\r|\n"  # first in the patterns that cut text here
 _CHUNK = 1 << 16  # characters given to the library at once
 _GROUP = 64  # chunks encoded side by side
 
@@ -49,6 +51,7 @@ class Tokenizer:
         self.library = library
         self.kind: Kind = _kind_of(json.loads(library.to_str()))
         self.size: int = library.get_vocab_size()
+        self._across = _looks_across_lines(json.loads(library.to_str()))
         self.unknown: int | None = None if self.kind in ("byte", "bpe") else library.token_to_id(UNKNOWN)
         self._names = [str(library.id_to_token(symbol)) for symbol in range(self.size)]
 
@@ -178,7 +181,7 @@ class Tokenizer:
 
     def _encode_in_library(self, documents: Sequence[str]) -> list[np.ndarray]:
         found: list[list[np.ndarray]] = [[] for _ in documents]
-        places = ((index, chunk) for index, text in enumerate(documents) for chunk in chunks(text))
+        places = ((index, chunk) for index, text in enumerate(documents) for chunk in chunks(text, alone=self._across))
         while group := list(islice(places, _GROUP)):
             for _, chunk in group:
                 _utf8(chunk)
@@ -228,16 +231,21 @@ def byte_characters() -> list[str]:
     return [chr(byte if byte in plain else next(others)) for byte in range(256)]
 
 
-def chunks(text: str) -> Iterator[str]:
-    """Cut a long text behind line ends, where no tokenizer here looks across.
+def chunks(text: str, *, alone: bool = False) -> Iterator[str]:
+    """Cut a long text behind line ends, where no tokenizer that is trained here looks across.
+
+    Args:
+        text: of any length.
+        alone: cut only where no other white space is near, so that none of another program looks across either.
 
     Example:
         >>> len(list(chunks("a line\\n" * 100_000)))
         11
     """
-    start = 0
+    start, line_end = 0, re.compile(r"(?<=\S)\n(?=\S)" if alone else r"\n")
     while start < len(text):
-        end = text.find("\n", start + _CHUNK) + 1 or len(text)
+        found = line_end.search(text, start + _CHUNK)
+        end = found.end() if found else len(text)
         yield text[start:end]
         start = end
 
@@ -259,6 +267,14 @@ def _utf8(text: str) -> bytes:
             f"tokenizer: character {error.start} is half of a surrogate pair (U+{ord(text[error.start]):04X}), "
             f"which is not text. Remove it."
         ) from None
+
+
+def _looks_across_lines(saved: dict) -> bool:
+    """Whether line ends may be one symbol with what is around them: in vocabularies of other programs."""
+    splitter = saved["pre_tokenizer"] or {}
+    first, *_ = splitter.get("pretokenizers") or [splitter]
+    pattern = first.get("pattern") or {}
+    return saved["model"]["type"] == "BPE" and not pattern.get("Regex", "").startswith(LINE_END)
 
 
 def _kind_of(saved: dict) -> Kind:

@@ -16,6 +16,7 @@ from seqjax.data.tokenizer import (
     CONTINUES,
     DOCUMENT,
     EACH_CHARACTER,
+    LINE_END,
     SPACE,
     UNKNOWN,
     Tokenizer,
@@ -24,11 +25,10 @@ from seqjax.data.tokenizer import (
     code_points,
 )
 
-_LINE_END = r"\r\n|\r|\n"
 _BLANKS = r"[^\S\r\n]+"
-_WORDS = rf"{UNKNOWN}|{_LINE_END}|\d+(?:[.,]\d+)+|\w+(?:['’\-]\w+)*|[^\w\s]"
-_BYTE_WORDS = rf"{_LINE_END}| ?[\p{{L}}\p{{M}}]+| ?\p{{N}}+| ?[^\s\p{{L}}\p{{M}}\p{{N}}]+|{_BLANKS}(?!\S)|[^\S\r\n]"
-_SPACED_WORDS = rf"{_LINE_END}|{SPACE}?\w+|{SPACE}?[^\w\s{SPACE}]|{SPACE}{{1,16}}(?={SPACE})|{SPACE}|\s"
+_WORDS = rf"{UNKNOWN}|{LINE_END}|\d+(?:[.,]\d+)+|\w+(?:['’\-]\w+)*|[^\w\s]"
+_BYTE_WORDS = rf"{LINE_END}| ?[\p{{L}}\p{{M}}]+| ?\p{{N}}+| ?[^\s\p{{L}}\p{{M}}\p{{N}}]+|{_BLANKS}(?!\S)|[^\S\r\n]"
+_SPACED_WORDS = rf"{LINE_END}|{SPACE}?\w+|{SPACE}?[^\w\s{SPACE}]|{SPACE}{{1,16}}(?={SPACE})|{SPACE}|\s"
 
 
 def train_tokenizer(config: Symbols, documents: Sequence[str]) -> Tokenizer:

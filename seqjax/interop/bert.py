@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from seqjax.checks import InputError
+from seqjax.interop.named import NORM, array_of, count_layers
 
-NORM = {"scale": "weight", "bias": "bias"}
 EMBEDDINGS = {"tokens": "word_embeddings", "positions": "position_embeddings", "segments": "token_type_embeddings"}
 HEADS = "cls.predictions.bias"  # stands in models that fill in masks
 
@@ -43,7 +42,8 @@ def bert_parameters(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
         part: {"table": _array(own, f"embeddings.{name}.weight")} for part, name in EMBEDDINGS.items()
     }
     bert["norm"] = _norm(own, "embeddings.LayerNorm")
-    bert["deep"] = {"blocks": _stacked([_block(own, f"encoder.layer.{n}.") for n in range(_layers(own))])}
+    layers = count_layers("bert_parameters", own, "encoder.layer.")
+    bert["deep"] = {"blocks": _stacked([_block(own, f"encoder.layer.{n}.") for n in range(layers)])}
     if any(name.startswith("pooler.") for name in own):
         bert["pooler"] = _linear(own, "pooler.dense")
     if HEADS not in arrays:
@@ -69,13 +69,6 @@ def _block(arrays: Mapping[str, np.ndarray], place: str) -> dict[str, Any]:
     }
 
 
-def _layers(arrays: Mapping[str, np.ndarray]) -> int:
-    numbers = {int(name.split(".")[2]) for name in arrays if name.startswith("encoder.layer.")}
-    if numbers != set(range(len(numbers))) or not numbers:
-        raise InputError(f"bert_parameters: the layers should be numbered from 0 on, but they are {sorted(numbers)}.")
-    return len(numbers)
-
-
 def _stacked(blocks: Sequence[dict]) -> dict[str, Any]:
     """Layers alike as one, each array (L, ...)."""
     first = blocks[0]
@@ -96,9 +89,4 @@ def _norm(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
 
 
 def _array(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
-    if name not in arrays:
-        raise InputError(
-            f"bert_parameters: `{name}` is missing among {len(arrays)} arrays. Are these the weights of a BERT, by the "
-            "names of the transformers library?"
-        )
-    return np.asarray(arrays[name])
+    return array_of("bert_parameters", "BERT", arrays, name)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from seqjax.checks import InputError
+from seqjax.interop.named import NORM, array_of, count_layers, stacked
 
-NORM = {"scale": "weight", "bias": "bias"}
 LINEAR = {"kernel": "weight", "bias": "bias"}
 PARTS = {  # of a block: path here, name there, arrays here and there
     ("mixer_norm",): ("ln_1", NORM),
@@ -54,7 +54,7 @@ def gpt2_parameters(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
         "embedding": {"table": table},
         "positions": {"table": _array(own, "wpe.weight")},
         "norm": {here: _array(own, f"ln_f.{there}") for here, there in NORM.items()},
-        "deep": {"blocks": _blocks(own, _layers(own))},
+        "deep": {"blocks": _blocks(own, count_layers("gpt2_parameters", own, "h."))},
     }
     head = own.get(HEAD)
     if head is not None and not np.array_equal(head, table):
@@ -62,11 +62,14 @@ def gpt2_parameters(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     return found
 
 
-def gpt2_arrays(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def gpt2_arrays(params: Mapping[str, Any], ids: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """The way back: weights by the names of ``GPT2LMHeadModel``, from parameters of a GPT of that shape.
 
     Args:
         params: a nested dict, as :func:`gpt2_parameters` gives it, or as training leaves it.
+        ids: (V,), the id there of each symbol here, where they are numbered otherwise: of a run that ``seqjax import``
+            made, or that started from one, what :func:`seqjax.data.adopted.adopt_tokenizer` says of the files. Rows of
+            symbols that were left out are zero.
 
     Raises:
         InputError: the model is no GPT-2, or scores symbols with a bias, which GPT-2 does not have.
@@ -77,7 +80,7 @@ def gpt2_arrays(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
         ...
         seqjax.checks.InputError: gpt2_arrays: the parameters have no `positions`. Is this a GPT with learned ...?
     """
-    table = _part(params, ("embedding", "table"))
+    table = _numbered(_part(params, ("embedding", "table")), ids)
     arrays = {f"{INSIDE}wte.weight": table, f"{INSIDE}wpe.weight": _part(params, ("positions", "table"))}
     arrays |= {f"{INSIDE}ln_f.{there}": _part(params, ("norm", here)) for here, there in NORM.items()}
     for path, (name, kinds) in PARTS.items():
@@ -86,8 +89,17 @@ def gpt2_arrays(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
                 arrays[f"{INSIDE}h.{number}.{name}.{there}"] = array
     if "head" in params and np.any(params["head"]["bias"]):
         raise InputError("gpt2_arrays: the head of GPT-2 has no bias, but that of these parameters is not zero.")
-    arrays[HEAD] = np.asarray(params["head"]["kernel"]).T if "head" in params else table
+    arrays[HEAD] = _numbered(np.asarray(params["head"]["kernel"]).T, ids) if "head" in params else table
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+
+
+def _numbered(rows: np.ndarray, ids: np.ndarray | None) -> np.ndarray:
+    """Rows (V, D) in the order of the ids there."""
+    if ids is None:
+        return rows
+    placed = np.zeros((int(ids.max()) + 1, rows.shape[1]), rows.dtype)
+    placed[ids] = rows
+    return placed
 
 
 def _blocks(arrays: Mapping[str, np.ndarray], layers: int) -> dict[str, Any]:
@@ -97,27 +109,15 @@ def _blocks(arrays: Mapping[str, np.ndarray], layers: int) -> dict[str, Any]:
         place = blocks
         for part in path[:-1]:
             place = place.setdefault(part, {})
-        place[path[-1]] = {
-            here: np.stack([_array(arrays, f"h.{number}.{name}.{there}") for number in range(layers)])
-            for here, there in kinds.items()
-        }
+        rows = {here: [f"h.{number}.{name}.{there}" for number in range(layers)] for here, there in kinds.items()}
+        for array in (one for row in rows.values() for one in row):
+            _array(arrays, array)
+        place[path[-1]] = {here: stacked("gpt2_parameters", arrays, row) for here, row in rows.items()}
     return blocks
 
 
-def _layers(arrays: Mapping[str, np.ndarray]) -> int:
-    numbers = {int(name.split(".")[1]) for name in arrays if name.startswith("h.") and name.split(".")[1].isdecimal()}
-    if numbers != set(range(len(numbers))) or not numbers:
-        raise InputError(f"gpt2_parameters: the layers should be numbered from 0 on, but they are {sorted(numbers)}.")
-    return len(numbers)
-
-
 def _array(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
-    if name not in arrays:
-        raise InputError(
-            f"gpt2_parameters: `{name}` is missing among {len(arrays)} arrays. Are these the weights of a GPT-2, by "
-            "the names of the transformers library?"
-        )
-    return np.asarray(arrays[name])
+    return array_of("gpt2_parameters", "GPT-2", arrays, name)
 
 
 def _part(params: Mapping[str, Any], path: tuple[str, ...]) -> np.ndarray:

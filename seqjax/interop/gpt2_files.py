@@ -46,10 +46,10 @@ def read_shape(folder: str | os.PathLike) -> GPT2Shape:
         if said.get(name, wanted) != wanted:
             raise InputError(f"{path}: `{name}` should be {wanted!r} for a GPT-2, but it is {said[name]!r}.")
     activation = said.get("activation_function", "gelu_new")
-    if activation not in ACTIVATIONS:
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
         raise InputError(f"{path}: `activation_function` should be one of {', '.join(ACTIVATIONS)}, not {activation}.")
     features, layers, heads, context = (_size(path, said, n) for n in ("n_embd", "n_layer", "n_head", "n_positions"))
-    hidden = said.get("n_inner") or 4 * features
+    hidden = 4 * features if said.get("n_inner") is None else _size(path, said, "n_inner")
     return GPT2Shape(features, layers, heads, context, hidden, ACTIVATIONS[activation])
 
 
@@ -62,7 +62,10 @@ def read_arrays(folder: str | os.PathLike) -> dict[str, np.ndarray]:
     index = Path(folder) / INDEX
     names = [WEIGHTS]
     if index.exists():
-        names = sorted({str(name) for name in _read_json(index).get("weight_map", {}).values()})
+        where = _read_json(index).get("weight_map")
+        if not isinstance(where, dict) or not where:
+            raise InputError(f"{index}: `weight_map` should name a file for each array, but it is {where!r:.40}.")
+        names = sorted({str(name) for name in where.values()})
     found: dict[str, np.ndarray] = {}
     for name in names:
         found |= _read_file(Path(folder) / name)
@@ -81,9 +84,15 @@ def _read_file(path: Path) -> dict[str, np.ndarray]:
             "are read: load them where you trust them, and save them as safetensors."
         )
     try:
-        return {name: np.asarray(array, np.float32) for name, array in load_file(path).items()}
-    except (SafetensorError, OSError, TypeError) as error:
+        found = {name: np.asarray(array, np.float32) for name, array in load_file(path).items()}
+    except (AttributeError, KeyError, TypeError) as error:  # a type that NumPy does not have
+        raise InputError(f"{path} holds numbers that cannot be read ({error}). Save them as float32.") from None
+    except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path} is broken: {error}. Fetch it again.") from None
+    for name, array in found.items():
+        if not np.isfinite(array).all():
+            raise InputError(f"{path}: `{name}` holds numbers that are not finite.")
+    return found
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -269,7 +269,7 @@ def head_sizes(where: str, features: int, heads: int, kv_heads: int | None) -> t
         >>> head_sizes("attention", 12, 5, None)
         Traceback (most recent call last):
         ...
-        seqjax.checks.InputError: attention: the width D = 12 should be a multiple of N = 5 heads. Try D = 10 or D = 15.
+        seqjax.checks.InputError: attention: `features`, D = 12, should be a multiple of `heads`, N = 5. Try D = 10 ...
     """
     groups = heads if kv_heads is None else kv_heads
     if heads < 1 or groups < 1:
@@ -277,10 +277,12 @@ def head_sizes(where: str, features: int, heads: int, kv_heads: int | None) -> t
     if features < 1 or features % heads:
         low = features // heads * heads
         near = " or ".join(f"D = {size}" for size in (low, low + heads) if size)
-        raise InputError(f"{where}: the width D = {features} should be a multiple of N = {heads} heads. Try {near}.")
+        raise InputError(
+            f"{where}: `features`, D = {features}, should be a multiple of `heads`, N = {heads}. Try {near}."
+        )
     if heads % groups:
         raise InputError(
-            f"{where}: N = {heads} heads should be a multiple of G = {groups} key/value heads. Try G = {heads} or 1."
+            f"{where}: `heads`, N = {heads}, should be a multiple of `kv_heads`, G = {groups}. Try G = {heads} or 1."
         )
     return heads, groups, features // heads
 

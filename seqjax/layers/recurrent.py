@@ -8,6 +8,7 @@ from flax import nnx
 from jax import Array
 
 from seqjax.cells import Cell, Ready, SymbolParams, Symbols, make_ready, of_ready, of_symbols, reads_symbols, unroll
+from seqjax.cells.contract import check_cell
 from seqjax.checks import InputError, check_choice
 from seqjax.layers.parameters import Parameters
 
@@ -41,6 +42,7 @@ class Recurrent(nnx.Module):
         learn_initial: bool = False,
         rngs: nnx.Rngs,
     ):
+        check_cell("Recurrent", cell)
         if in_features < 1 or features < 1:
             raise InputError(f"Recurrent: widths should be at least 1, but D={in_features} and H={features}.")
         self.cell, self.reverse = cell, reverse

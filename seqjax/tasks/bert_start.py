@@ -5,13 +5,11 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
-
 from seqjax.checks import InputError
 from seqjax.models.bert_reading import BertSizes
 from seqjax.tasks.mlm import MLM
 from seqjax.tasks.mlm_use import Filler
-from seqjax.tasks.pretrained import PretrainedConfig, kept_pretrained, open_pretrained, start_from
+from seqjax.tasks.pretrained import PretrainedConfig, kept_pretrained, only_shapes, open_pretrained, start_from
 from seqjax.training.folder import RunFolder
 
 ADVICE = "Train one on plain text: python train.py mlm --data.path FILE --out runs/mlm; then --pretrained.run runs/mlm."
@@ -42,9 +40,8 @@ def open_bert(pretrained: PretrainedConfig, folder: RunFolder, dropout: float, *
     special = filler.special
     sizes = BertSizes(shape, special.vocabulary, filler.model.longest, special.cls, special.sep)
     loaded = filler.params["bert"]
-    known = not any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(loaded))
     path = "encoder/bert" if pretrained.tuned else "encoder/bert/frozen"
-    begin = functools.partial(start_from, loaded={path: loaded} if known else {})
+    begin = functools.partial(start_from, loaded={path: loaded} if not only_shapes(loaded) else {})
     return Start(filler, sizes, begin)
 
 

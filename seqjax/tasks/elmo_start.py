@@ -4,14 +4,13 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from seqjax.checks import InputError
 from seqjax.models.elmo_reading import ElmoVectors
 from seqjax.tasks.elmo import ELMO
 from seqjax.tasks.elmo_use import Reader
-from seqjax.tasks.pretrained import PretrainedConfig, kept_pretrained, open_pretrained, start_from
+from seqjax.tasks.pretrained import PretrainedConfig, kept_pretrained, only_shapes, open_pretrained, start_from
 from seqjax.training.folder import RunFolder
 
 ADVICE = (
@@ -55,7 +54,6 @@ def open_elmo(pretrained: PretrainedConfig, folder: RunFolder, *, begins: bool) 
     reader = open_pretrained(pretrained, folder, ELMO, ADVICE) if begins else kept_pretrained(folder, ELMO)
     frozen, shape = not pretrained.tuned, reader.shape
     loaded = reader.params["elmo"]
-    known = not any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(loaded))
     path = "encoder/vectors/elmo" + ("/frozen" if frozen else "")
 
     def vectors(dropout: float, rngs) -> ElmoVectors:
@@ -63,7 +61,7 @@ def open_elmo(pretrained: PretrainedConfig, folder: RunFolder, *, begins: bool) 
 
     how = "left as it is" if frozen else "trained on"
     what = f"ELMo of 2 × {shape.layers} × {shape.features}, {reader.lists.characters.size - 1:,} characters, {how}"
-    begin = functools.partial(start_from, loaded={path: loaded} if known else {})
+    begin = functools.partial(start_from, loaded={path: loaded} if not only_shapes(loaded) else {})
     return Start(reader, vectors, begin, [("start", f"{pretrained.run or 'kept'}: {what}")])
 
 

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import io
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -80,15 +81,28 @@ def by_flag(error: InputError, config: Any) -> InputError:
         >>> from seqjax.tasks.lm import CHARACTERS
         >>> str(by_flag(InputError("LanguageModelConfig: `features` should be at least 1."), CHARACTERS))
         '--model.features should be at least 1.'
+        >>> str(by_flag(InputError("LanguageModelConfig: no. Try cell='gru' or tied=False."), CHARACTERS))
+        'model: no. Try --model.cell gru or --model.no-tied.'
     """
     where, _, said = str(error).partition(": ")
-    found = [(path, part) for path, part in _parts(config) if path and where in (path, type(part).__name__)]
+    parts = [(path, part) for path, part in _parts(config) if path]
+    found = [(path, part) for path, part in parts if where in (path, *_names(part))]
+    if where.endswith("Config") and not found:  # of what the model's part makes of itself
+        found = [(path, part) for path, part in parts if path == "model"]
     if len(found) != 1:
         return error
     path, part = found[0]
     for field in dataclasses.fields(part):
-        said = said.replace(f"`{field.name}`", f"--{path}.{field.name.replace('_', '-')}")
+        flag, name = f"--{path}.{field.name.replace('_', '-')}", re.escape(field.name)
+        said = said.replace(f"`{field.name}`", flag)
+        said = re.sub(rf"\b{name}=False\b", f"--{path}.no-{field.name.replace('_', '-')}", said)
+        said = re.sub(rf"\b{name}=(['\"]?)([\w.-]*\w)\1", rf"{flag} \2", said).replace(f"{flag} True", flag)
     return InputError(said if said.startswith("--") else f"{path}: {said}")
+
+
+def _names(part: Any) -> list[str]:
+    """Of its dataclass and of those that it is made from."""
+    return [kind.__name__ for kind in type(part).__mro__ if dataclasses.is_dataclass(kind)]
 
 
 def _parts(config: Any, path: str = "") -> Iterator[tuple[str, Any]]:

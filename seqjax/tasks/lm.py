@@ -159,11 +159,13 @@ def build(config: AnyLmConfig, folder: RunFolder) -> Built:
         config: of the run.
         folder: a tokenizer that is already there is kept: ids must not change while a run goes on.
     """
-    splits, start = read_splits(config.data), open_start(config.pretrained, config.model, folder, LM)
+    splits, start = read_splits(config.data), open_start(config, folder, LM)
 
     def prepare(first: bool) -> Tokenizer:
-        if first and not folder.tokenizer.exists():
-            (start.tokenizer if start else train_tokenizer(config.data, splits.train)).save(folder.tokenizer)
+        if first and start:
+            start.tokenizer.save(folder.tokenizer)
+        elif first and not folder.tokenizer.exists():
+            train_tokenizer(config.data, splits.train).save(folder.tokenizer)
         return Tokenizer.load(folder.tokenizer)
 
     tokenizer = writer_first(prepare)
@@ -191,13 +193,20 @@ def build(config: AnyLmConfig, folder: RunFolder) -> Built:
     numbers = count_parameters(model.init)
     summary = [
         ("text", " + ".join(f"{sum(map(len, texts)):,}" for texts in splits) + " characters (train + valid + test)"),
-        ("symbols", f"{tokenizer.size:,} ({tokenizer.kind}), {sum(map(len, ids['train'])):,} in train"),
+        ("symbols", f"{tokenizer.size:,} ({tokenizer.kind}), {said_of(tokenizer, ids['train'])} in train"),
         ("model", f"{config.model.layers} × {kinds(config)} of {config.model.features}, {numbers:,} parameters"),
         ("batch", f"{config.batch_size} rows × {config.data.length} steps on {jax.device_count()} device(s)"),
     ]
     if start:
         summary.insert(0, ("start", f"the weights and the symbols of {config.pretrained.run}"))
     return Built(job, summary)
+
+
+def said_of(tokenizer: Tokenizer, documents: list[np.ndarray]) -> str:
+    """How many symbols documents have, and which share of them is unknown, if any is."""
+    symbols = sum(map(len, documents))
+    unknown = sum(int((ids == tokenizer.unknown).sum()) for ids in documents)
+    return f"{symbols:,}" + (f", {unknown / symbols:.1%} of them <unk>," if unknown else "")
 
 
 def check_prompt(tokenizer: Tokenizer, prompt: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from seqjax.checks import InputError
+from seqjax.checks import InputError, check_shape
 from seqjax.data import DataConfig, Tokenizer
 from seqjax.data.adopted import adopt_tokenizer
 from seqjax.interop.gpt2 import gpt2_parameters
@@ -56,10 +56,11 @@ def import_gpt2(source: str, out: str) -> list[str]:
             checkpoints.save(0, {"params": made.params}, {"memory": dataclasses.asdict(Memory()), "data": None})
     shape, number = made.config.model, count_parameters(lambda key: made.params)
     size = f"{made.tokenizer.size:,} symbols, {made.config.data.length:,} positions"
+    tuned = f"--pretrained.run {folder.path} --data.path FILE --data.length 128 --out runs/tuned"
     return [
         f"{folder.path}: GPT-2 of {shape.layers} × {shape.features}, {number:,} parameters, {size}",
         f"try: seqjax generate {folder.path} --prompt TEXT    seqjax score {folder.path} < lines",
-        f"     seqjax train --config {folder.config} --pretrained.run {folder.path} --data.path FILE --out runs/tuned",
+        f"     seqjax train --config {folder.config} {tuned}",
     ]
 
 
@@ -68,6 +69,7 @@ def read_gpt2(source: str) -> Imported:
     shape = read_shape(source)
     params, (tokenizer, ids) = gpt2_parameters(read_arrays(source)), adopt_tokenizer(source)
     table = params["embedding"]["table"]
+    check_shape(source, "the table of symbols", table, "(V, D)", (None, shape.features))
     if ids.max() >= len(table):
         raise InputError(f"{source}: the tokenizer has a symbol {ids.max()}, but the weights know {len(table)} only.")
     params["embedding"] = {"table": table[ids]}  # rows of padding are left out
@@ -76,7 +78,8 @@ def read_gpt2(source: str) -> Imported:
     config = GPTLmConfig(
         batch_size=4, evaluate_every=50, steps=200, sample_tokens=60,
         model=GPTConfig(
-            features=shape.features, layers=shape.layers, heads=shape.heads, hidden=shape.hidden,
+            features=shape.features, layers=shape.layers, heads=shape.heads,
+            hidden=0 if shape.hidden == 4 * shape.features else shape.hidden,
             activation=shape.activation, dropout=0.1, tied="head" not in params,
         ),
         data=DataConfig(tokenizer="bpe", vocabulary=len(ids), batches="packed", length=shape.context),

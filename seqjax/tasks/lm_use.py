@@ -108,8 +108,8 @@ def several(lm: LanguageModel, prompt: str, tokens: int, seed: int, sampling: Sa
         InputError: no text is wanted, or more than one where there is only one.
     """
     if count < 1 or (sampling.greedy and count > 1):
-        reason = "the likeliest symbols make one text" if sampling.greedy else "that many texts cannot be drawn"
-        raise InputError(f"generate: --samples should be {'1' if sampling.greedy else 'at least 1'}: {reason}.")
+        wanted = "1 with --greedy, which makes the same text each time" if sampling.greedy else "at least 1"
+        raise InputError(f"generate: --samples should be {wanted}, but it is {count}.")
     texts = samples(lm, prompt, tokens, count, jax.random.key(seed), sampling)
     tell_unknown(lm.tokenizer, [prompt])
     return "\n--------\n".join(texts)

@@ -42,10 +42,10 @@ def save_positions(path: str, folder: Path) -> list[Path]:
         )
     if folder.exists() and not folder.is_dir():
         raise InputError(f"inspect: --positions {folder}: this should be a folder, but it is a file.")
-    folder.mkdir(parents=True, exist_ok=True)
     files = []
     for name, table in tables.items():
         drawn = positional_encodings(table, title=f"{name} of {Path(path).name}, step {step:,}")
+        folder.mkdir(parents=True, exist_ok=True)
         files.append(folder / f"{name.replace(' ', '-')}.png")
         drawn.savefig(files[-1])
         drawn.clear()

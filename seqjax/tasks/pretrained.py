@@ -56,7 +56,10 @@ def open_pretrained(config: StartConfig, folder: RunFolder, task: Task, advice: 
             return False
         if not config.run:
             raise InputError(f"--pretrained.run should name the folder of a run of the task {task.name}. {advice}")
-        source, identity = read_run(config.run)
+        try:
+            source, identity = read_run(config.run)
+        except InputError as error:
+            raise InputError(f"--pretrained.run {error}") from None
         if identity.task != task.name:
             raise InputError(
                 f"--pretrained.run {config.run}: this is a run of the task {identity.task}, "
@@ -90,6 +93,11 @@ def copy_description(source: RunFolder, to: Path) -> None:
             shutil.copyfile(path, to / path.name)
     if source.pretrained.exists():
         shutil.copytree(source.pretrained, to / source.pretrained.name, dirs_exist_ok=True)
+
+
+def only_shapes(params: Any) -> bool:
+    """Whether these parameters were never read, because nobody asks for them."""
+    return any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(params))
 
 
 def begun(folder: RunFolder) -> bool:

@@ -44,6 +44,11 @@ def shared_symbols(lm: LanguageModel, symbols: Tokenizer) -> np.ndarray:
     Raises:
         InputError: the language model cuts texts into other pieces than characters, or misses some.
     """
+    if lm.tokenizer.kind in ("bpe", "wordpiece", "unigram"):
+        raise InputError(
+            f"--lm: the language model should read characters one by one, as transcripts are written, but its symbols "
+            f"({lm.tokenizer.kind}) are longer pieces too. {ADVICE}"
+        )
     found, missing = np.full(symbols.size, DOCUMENT, np.int32), []
     for number, symbol in enumerate(symbols.pieces(range(symbols.size))):
         if number in (DOCUMENT, symbols.unknown):
