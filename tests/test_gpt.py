@@ -213,7 +213,7 @@ def test_initial_weights_are_those_of_gpt_2():
     "shape, words",
     [
         ({"features": 10, "heads": 4}, "D = 8 or D = 12"),
-        ({"heads": 4, "kv_heads": 3}, "multiple of G = 3"),
+        ({"heads": 4, "kv_heads": 3}, "multiple of `kv_heads`, G = 3"),
         ({"layers": 3, "mixer": ("lstm", "attention")}, "multiple of the 2 mixers.*layers=4"),
         ({"mixer": ()}, "multiple of the 0 mixers"),
         ({"mixer": ("atention",)}, "Did you mean `attention`"),

@@ -61,10 +61,8 @@ def begin_with(init: Callable[[Any], Any], start: LanguageModel | None) -> Calla
         return init
     loaded = dict(start.params)
     if "positions" in loaded:
-        table, (wanted, _) = (
-            loaded["positions"]["table"],
-            jax.eval_shape(init, jax.random.key(0))["positions"]["table"].shape,
-        )
+        table, own = loaded["positions"]["table"], jax.eval_shape(init, jax.random.key(0))
+        wanted, _ = own["positions"]["table"].shape
         if wanted > len(table):
             raise InputError(
                 f"--data.length should be at most {len(table)}, the positions of the run to start from, "

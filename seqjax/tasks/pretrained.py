@@ -113,6 +113,10 @@ def start_from(init: Callable[[Any], Any], loaded: Mapping[str, Any]) -> Callabl
         init: makes a nested dict.
         loaded: ``{"path/of/part": a nested dict of the same shapes}``.
 
+    Returns:
+        A pytree that can be called, its leaves those of ``loaded``: given to a jitted function, they are no constants
+        of its program.
+
     Raises:
         InputError: there is no such part, or its shapes are others.
 
@@ -122,13 +126,13 @@ def start_from(init: Callable[[Any], Any], loaded: Mapping[str, Any]) -> Callabl
         {'a': {'b': 5.0, 'c': 2.0}}
     """
 
-    def begin(key):
+    def begin(loaded, key):
         params = init(key)
         for path, part in loaded.items():
             params = _put(params, path.split("/"), part, path)
         return params
 
-    return begin
+    return jax.tree_util.Partial(begin, dict(loaded))
 
 
 def _put(params, names: list[str], part, path: str):

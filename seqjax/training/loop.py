@@ -115,13 +115,18 @@ class Trainer:
 
     def _begin(self, recorder: Recorder) -> tuple[TrainState, Any]:
         carry = self.job.carry(self.config.batch_size)
-        make = jax.jit(lambda key: create_state(self.job.init(key), self.transform, average=self.config.average > 0))
-        state = jax.eval_shape(make, self.key)._replace(carry=carry)  # a run that goes on needs no more than shapes
+        average, init = self.config.average > 0, self.job.init
+        if not isinstance(init, jax.tree_util.Partial):  # whose arrays are arguments of the program
+            init = jax.tree_util.Partial(init)
+        make = jax.jit(lambda init, key: create_state(init(key), self.transform, average=average))
+        state = jax.eval_shape(make, init, self.key)._replace(
+            carry=carry
+        )  # a run that goes on needs no more than shapes
         types = jax.tree.map(lambda leaf: np.zeros((), leaf.dtype), state.params)
         self.plateau_state = self.plateau.init(types) if self.plateau else None
         restored = recorder.resume(self._items(jax.eval_shape(lambda s: s, state)))
         if restored is None:
-            return place(make(self.key)._replace(carry=carry)), self.job.iterate(self.job.batches)
+            return place(make(init, self.key)._replace(carry=carry)), self.job.iterate(self.job.batches)
         items, meta = restored
         self.memory = Memory(**meta["memory"])
         self.memory.done = self.memory.done and bool(self.config.patience)
