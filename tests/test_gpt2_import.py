@@ -36,7 +36,7 @@ def run(files, tmp_path_factory) -> Path:
     said = seqjax("import", files, "--out", out)
     assert said.code == 0, said
     assert "280 symbols, 24 positions" in said.out
-    assert f"--pretrained.run {out}" in said.out
+    assert f"--pretrained.run {out} --data.path FILE --data.length 24" in said.out
     return out
 
 
@@ -88,6 +88,9 @@ def test_the_weights_of_a_run_go_back_by_the_ids_of_the_files(files, run):
     assert back.keys() == wanted.keys()
     for name, array in wanted.items():
         np.testing.assert_array_equal(back[name], array)
+    for ids in (np.arange(V - 1), np.zeros(V, int), np.arange(V) - 1):
+        with pytest.raises(InputError, match="gpt2_arrays: `ids` should be"):
+            gpt2_arrays(params, ids)
 
 
 def test_long_texts_are_cut_as_there(files):

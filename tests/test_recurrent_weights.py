@@ -263,3 +263,13 @@ REFUSALS = [
 def test_what_does_not_fit_is_refused(call, given, words):
     with pytest.raises(InputError, match=re.escape(words)):
         call(*given)
+
+
+def test_what_is_no_layer_is_refused_in_words():
+    for params in ({"params": 3}, {"layers": [1]}, {"params": [1, 2]}):
+        with pytest.raises(InputError, match="should be those of a layer"):
+            to_pytorch(params)
+    with pytest.raises(InputError, match="none of them 0"):
+        from_pytorch({"weight_ih_l0": np.ones((4, 0)), "weight_hh_l0": np.ones((4, 4))})
+    with pytest.raises(InputError, match="recurrent_kernel"):  # an LSTM's
+        from_keras([np.ones((3, 16)), np.ones((4, 16)), np.ones(16)], "GRU")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from seqjax.checks import InputError
+from seqjax.checks import InputError, check_shape
 from seqjax.interop.named import NORM, array_of, count_layers, stacked
 
 LINEAR = {"kernel": "weight", "bias": "bias"}
@@ -69,10 +69,11 @@ def gpt2_arrays(params: Mapping[str, Any], ids: np.ndarray | None = None) -> dic
         params: a nested dict, as :func:`gpt2_parameters` gives it, or as training leaves it.
         ids: (V,), the id there of each symbol here, where they are numbered otherwise: of a run that ``seqjax import``
             made, or that started from one, what :func:`seqjax.data.adopted.adopt_tokenizer` says of the files. Rows of
-            symbols that were left out are zero.
+            symbols that were left out are zero; behind the last id there are none.
 
     Raises:
-        InputError: the model is no GPT-2, or scores symbols with a bias, which GPT-2 does not have.
+        InputError: the model is no GPT-2, or scores symbols with a bias, which GPT-2 does not have; ``ids`` are not one
+            for each symbol, each another.
 
     Example:
         >>> gpt2_arrays({"embedding": {"table": np.ones((7, 4))}, "deep": {"blocks": {}}})
@@ -97,6 +98,10 @@ def _numbered(rows: np.ndarray, ids: np.ndarray | None) -> np.ndarray:
     """Rows (V, D) in the order of the ids there."""
     if ids is None:
         return rows
+    ids = np.asarray(ids)
+    check_shape("gpt2_arrays", "ids", ids, "(V,)", (len(rows),), "Are they of the files that the run was made of?")
+    if ids.min(initial=0) < 0 or len(np.unique(ids)) < len(ids):
+        raise InputError("gpt2_arrays: `ids` should be at least 0, each another, but they are not.")
     placed = np.zeros((int(ids.max()) + 1, rows.shape[1]), rows.dtype)
     placed[ids] = rows
     return placed

@@ -32,7 +32,7 @@ def directions(where: str, params: Mapping[str, Any]) -> list[Weights]:
     """The parameters of a layer's one cell, or of its two: :func:`layer` backwards."""
     found = [params[way] for way in WAYS] if holds(params, WAYS) else [params]
     for one in found:
-        if not holds(one, ["params"]):
+        if not holds(one, ["params"]) or not isinstance(one["params"], Mapping):
             came = f"a dict of {', '.join(map(str, one))}" if isinstance(one, Mapping) else f"a {type(one).__name__}"
             first = " A learned first state has no place elsewhere." if holds(one, ["params", "initial"]) else ""
             raise InputError(
@@ -86,6 +86,8 @@ def check_fit(
         wanted = [int(part[:-1] or 1) * sizes[part[-1]] if part[-1] in sizes else None for part in parts]
         said = f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
         check_shape(where, name, arrays[name], said, wanted)
+        if 0 in arrays[name].shape:
+            raise InputError(f"{where}: `{name}` should be {said}, none of them 0, but it is {arrays[name].shape}.")
     return sizes
 
 

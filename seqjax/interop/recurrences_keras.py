@@ -91,8 +91,9 @@ def _from(weights: Sequence[np.ndarray], cell: str) -> Weights:
     arrays = dict(zip(("kernel", "recurrent_kernel", "bias"), weights, strict=False))
     bias = "2 3H" if cell == "GRU" else SHAPES[cell]["bias"]
     letters = {"recurrent_kernel": SHAPES[cell]["hidden_kernel"], "kernel": SHAPES[cell]["input_kernel"], "bias": bias}
+    check_fit("from_keras", arrays, {name: shape for name, shape in letters.items() if name != "bias"})
     other = {"GRU": "GRUResetBefore", "GRUResetBefore": "GRU"}.get(cell)
-    if other and "bias" in arrays and arrays["bias"].ndim != len(bias.split()):
+    if other and "bias" in arrays and arrays["bias"].ndim == 3 - len(bias.split()):
         raise InputError(f"from_keras: a bias {arrays['bias'].shape} is not one of {cell}. Try {other}.")
     check_fit("from_keras", arrays, {name: shape for name, shape in letters.items() if name in arrays})
     here, there = ORDERS[cell]

@@ -81,7 +81,7 @@ def to_pytorch(params: Mapping[str, Any]) -> Weights:
         >>> list(arrays), arrays["weight_ih_l0"].shape
         (['weight_ih_l0', 'weight_hh_l0', 'bias_ih_l0', 'bias_hh_l0'], (4, 3))
     """
-    layers = params["layers"] if holds(params, ["layers"]) else {0: params}
+    layers = params["layers"] if holds(params, ["layers"]) and isinstance(params["layers"], Mapping) else {0: params}
     arrays: Weights = {}
     for number, one in layers.items():
         for way, own in zip(WAYS, directions("to_pytorch", one), strict=False):
@@ -126,7 +126,7 @@ def _cell(where: str, shape: tuple[int, ...]) -> str:
 def _from(arrays: Weights, ending: str, cell: str) -> Weights:
     """The parameters of one layer and direction."""
     own = {field: np.array(arrays[KERNELS[field] + ending].T, order="C") for field in SHAPES[cell] if field in KERNELS}
-    none = np.zeros_like(own["input_kernel"][0])
+    none = np.zeros(own["input_kernel"].shape[-1], own["input_kernel"].dtype)
     inputs, hidden = (arrays.get(name + ending, none) for name in BIASES)
     return own | one_bias(inputs, hidden, cell)
 

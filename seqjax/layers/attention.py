@@ -275,7 +275,7 @@ def head_sizes(where: str, features: int, heads: int, kv_heads: int | None) -> t
     if heads < 1 or groups < 1:
         raise InputError(f"{where}: there should be at least 1 head, but N = {heads} and G = {groups}.")
     if features < 1 or features % heads:
-        low = features // heads * heads
+        low = max(features, 0) // heads * heads
         near = " or ".join(f"D = {size}" for size in (low, low + heads) if size)
         raise InputError(
             f"{where}: `features`, D = {features}, should be a multiple of `heads`, N = {heads}. Try {near}."

@@ -94,7 +94,7 @@ def by_flag(error: InputError, config: Any) -> InputError:
     path, part = found[0]
     for field in dataclasses.fields(part):
         flag, name = f"--{path}.{field.name.replace('_', '-')}", re.escape(field.name)
-        said = said.replace(f"`{field.name}`", flag)
+        said = re.sub(rf"(?<!Did you mean )`{name}`", flag, said)
         said = re.sub(rf"\b{name}=False\b", f"--{path}.no-{field.name.replace('_', '-')}", said)
         said = re.sub(rf"\b{name}=(['\"]?)([\w.-]*\w)\1", rf"{flag} \2", said).replace(f"{flag} True", flag)
     return InputError(said if said.startswith("--") else f"{path}: {said}")

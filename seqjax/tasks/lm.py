@@ -157,7 +157,8 @@ def build(config: AnyLmConfig, folder: RunFolder) -> Built:
 
     Args:
         config: of the run.
-        folder: a tokenizer that is already there is kept: ids must not change while a run goes on.
+        folder: a tokenizer that is already there is kept: ids must not change while a run goes on. Of a run to start
+            from, it is that run's.
     """
     splits, start = read_splits(config.data), open_start(config, folder, LM)
 

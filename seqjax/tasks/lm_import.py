@@ -56,7 +56,8 @@ def import_gpt2(source: str, out: str) -> list[str]:
             checkpoints.save(0, {"params": made.params}, {"memory": dataclasses.asdict(Memory()), "data": None})
     shape, number = made.config.model, count_parameters(lambda key: made.params)
     size = f"{made.tokenizer.size:,} symbols, {made.config.data.length:,} positions"
-    tuned = f"--pretrained.run {folder.path} --data.path FILE --data.length 128 --out runs/tuned"
+    length = min(128, made.config.data.length)
+    tuned = f"--pretrained.run {folder.path} --data.path FILE --data.length {length} --out runs/tuned"
     return [
         f"{folder.path}: GPT-2 of {shape.layers} × {shape.features}, {number:,} parameters, {size}",
         f"try: seqjax generate {folder.path} --prompt TEXT    seqjax score {folder.path} < lines",

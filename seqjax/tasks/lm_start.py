@@ -39,7 +39,7 @@ def open_start(config, folder: RunFolder, task: Task) -> LanguageModel | None:
     if config.data.tokenizer != start.tokenizer.kind:
         raise InputError(
             f"--data.tokenizer should be {start.tokenizer.kind}, as of the run to start from, whose symbols are kept, "
-            f"but it is {config.data.tokenizer}."
+            f"but it is {config.data.tokenizer}. Try --config {pretrained.run}/config.json beside it."
         )
     if rows := differences(theirs, own, ignore=FREE):
         both = [row for row in rows if row[0] in theirs.keys() & own.keys()]
