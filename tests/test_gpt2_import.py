@@ -46,7 +46,9 @@ def test_a_run_of_it_writes_scores_and_can_be_looked_at(run):
     assert written.out.startswith("The cat")
     scores = seqjax("score", run, stdin="\n".join(LINES) + "\n").out.splitlines()
     assert len(scores) == len(LINES)
-    assert "verifies" in seqjax("inspect", run).out or "step 0" in seqjax("inspect", run).out
+    page = seqjax("inspect", run).out
+    assert "model.features = 12" in page
+    assert "verified" in page.partition("checkpoints")[2]
 
 
 def test_symbols_are_numbered_anew_and_text_is_cut_as_there(files):
@@ -80,6 +82,23 @@ def test_weights_go_there_and_back(files):
     assert back.keys() == arrays.keys()
     for name, array in arrays.items():
         np.testing.assert_array_equal(back[name], array)
+
+
+def test_files_as_they_were_published_are_the_same(files, run, tmp_path):
+    """Names without a prefix, the masks of attention among them, no head; the boundary may be no special symbol."""
+    arrays = load_file(files / "model.safetensors")
+    del arrays["lm_head.weight"]
+    plain = {name.removeprefix("transformer."): array for name, array in arrays.items()}
+    mask = np.tril(np.ones((1, 1, CONTEXT, CONTEXT), np.float32))
+    plain |= {"h.0.attn.bias": mask, "h.1.attn.bias": mask, "h.1.attn.masked_bias": np.array(-1e4, np.float32)}
+    folder = shutil.copytree(files, tmp_path / "files")
+    save_file(plain, folder / "model.safetensors")
+    saved = json.loads((files / "tokenizer.json").read_text())
+    saved["added_tokens"][0]["special"] = False
+    (folder / "tokenizer.json").write_text(json.dumps(saved))
+    assert seqjax("import", folder, "--out", tmp_path / "run").code == 0
+    ours, wanted = (trained(open_existing(str(path))).params for path in (tmp_path / "run", run))
+    jax.tree.map(np.testing.assert_array_equal, ours, wanted)
 
 
 def test_the_weights_of_a_run_go_back_by_the_ids_of_the_files(files, run):

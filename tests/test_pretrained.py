@@ -43,6 +43,13 @@ def test_a_part_that_does_not_fit_is_refused():
         start_from(lambda key: {"a": {"b": np.ones(3)}}, {"a/c": np.ones(2)})(None)
 
 
+def test_what_a_run_starts_from_is_no_constant_of_a_program():
+    init = start_from(lambda key: {"a": jnp.zeros(3), "b": jnp.zeros(2)}, {"a": np.arange(3.0, dtype=np.float32)})
+    traced = jax.make_jaxpr(lambda init, key: init(key))(init, jax.random.key(0))
+    assert traced.consts == []
+    np.testing.assert_array_equal(jax.jit(lambda init: init(None))(init)["a"], [0, 1, 2])
+
+
 def test_only_a_run_of_the_right_task_is_a_start(tmp_path):
     folder, task = RunFolder(tmp_path / "new"), TASKS["lm"]
     with pytest.raises(InputError, match=r"should name the folder of a run of the task lm\. Train one"):

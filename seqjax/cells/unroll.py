@@ -74,7 +74,6 @@ def unroll(
         >>> ys.shape, bool(jnp.allclose(state.hidden[1], ys[1, 1])), float(abs(ys[1, 2:]).max())
         ((2, 5, 4), True, 0.0)
     """
-    check_cell("unroll", cell)
     check_choice("unroll", "method", method, ["auto", *METHODS])
     check_choice("unroll", "remat", remat, ["none", "chunk"])
     if method == "auto":
@@ -123,6 +122,7 @@ class Run(NamedTuple):
 
 def arrange(cell: Cell, params, xs, state, initial, mask, reset, reverse: bool, context) -> Run:
     """Check the arguments of :func:`unroll`, and clean what is masked."""
+    check_cell("unroll", cell)
     if isinstance(xs, Symbols):
         check_symbols(cell, params, xs)
         cell, params, xs = of_symbols(cell), SymbolParams(xs.table, params), jnp.asarray(xs.ids)[..., None]

@@ -67,7 +67,7 @@ def _check(path: Path, saved: dict[str, Any], known: dict[str, int]) -> None:
     model, splitter = saved["model"], saved["pre_tokenizer"] or {}
     *before, last = splitter.get("pretokenizers") or [splitter]
     loses = any(one["type"] not in ("Split", "Digits") or one.get("behavior") == "Removed" for one in before)
-    added = [one["content"] for one in saved["added_tokens"] if not one["special"]]
+    added = [one["content"] for one in saved["added_tokens"] if not one["special"] and one["content"] != BOUNDARY]
     affixes = model.get("continuing_subword_prefix") or model.get("end_of_word_suffix")
     if model["type"] != "BPE" or not model["merges"] or last.get("type") != "ByteLevel" or affixes:
         raise InputError(f"{path}: a byte-level BPE with merges is wanted, but this is {model['type']}.")

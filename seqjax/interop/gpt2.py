@@ -114,10 +114,10 @@ def _blocks(arrays: Mapping[str, np.ndarray], layers: int) -> dict[str, Any]:
         place = blocks
         for part in path[:-1]:
             place = place.setdefault(part, {})
-        rows = {here: [f"h.{number}.{name}.{there}" for number in range(layers)] for here, there in kinds.items()}
-        for array in (one for row in rows.values() for one in row):
-            _array(arrays, array)
-        place[path[-1]] = {here: stacked("gpt2_parameters", arrays, row) for here, row in rows.items()}
+        place[path[-1]] = {}
+        for here, there in kinds.items():
+            names = [f"h.{number}.{name}.{there}" for number in range(layers)]
+            place[path[-1]][here] = stacked("gpt2_parameters", {one: _array(arrays, one) for one in names})
     return blocks
 
 

@@ -42,15 +42,14 @@ def count_layers(where: str, arrays: Mapping[str, np.ndarray], before: str) -> i
     return len(found)
 
 
-def stacked(where: str, arrays: Mapping[str, np.ndarray], names: list[str]) -> np.ndarray:
-    """Arrays of layers alike as one, (L, ...).
+def stacked(where: str, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Arrays of layers alike as one, (L, ...), in their order.
 
     Raises:
         InputError: their shapes differ.
     """
-    for name in names[1:]:
-        if np.shape(arrays[name]) != (wanted := np.shape(arrays[names[0]])):
-            raise InputError(
-                f"{where}: `{name}` should be {wanted} as `{names[0]}` is, but it is {np.shape(arrays[name])}."
-            )
-    return np.stack([arrays[name] for name in names])
+    first, *others = arrays
+    for name in others:
+        if arrays[name].shape != (wanted := arrays[first].shape):
+            raise InputError(f"{where}: `{name}` should be {wanted} as `{first}` is, but it is {arrays[name].shape}.")
+    return np.stack(list(arrays.values()))

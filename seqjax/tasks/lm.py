@@ -194,7 +194,7 @@ def build(config: AnyLmConfig, folder: RunFolder) -> Built:
     numbers = count_parameters(model.init)
     summary = [
         ("text", " + ".join(f"{sum(map(len, texts)):,}" for texts in splits) + " characters (train + valid + test)"),
-        ("symbols", f"{tokenizer.size:,} ({tokenizer.kind}), {said_of(tokenizer, ids['train'])} in train"),
+        ("symbols", f"{tokenizer.size:,} ({tokenizer.kind}), {describe_symbols(tokenizer, ids['train'])} in train"),
         ("model", f"{config.model.layers} × {kinds(config)} of {config.model.features}, {numbers:,} parameters"),
         ("batch", f"{config.batch_size} rows × {config.data.length} steps on {jax.device_count()} device(s)"),
     ]
@@ -203,10 +203,14 @@ def build(config: AnyLmConfig, folder: RunFolder) -> Built:
     return Built(job, summary)
 
 
-def said_of(tokenizer: Tokenizer, documents: list[np.ndarray]) -> str:
+def count_unknown(tokenizer: Tokenizer, documents: list[np.ndarray]) -> int:
+    """How many symbols of documents are ``<unk>``."""
+    return sum(int((ids == tokenizer.unknown).sum()) for ids in documents)
+
+
+def describe_symbols(tokenizer: Tokenizer, documents: list[np.ndarray]) -> str:
     """How many symbols documents have, and which share of them is unknown, if any is."""
-    symbols = sum(map(len, documents))
-    unknown = sum(int((ids == tokenizer.unknown).sum()) for ids in documents)
+    symbols, unknown = sum(map(len, documents)), count_unknown(tokenizer, documents)
     return f"{symbols:,}" + (f", {unknown / symbols:.1%} of them <unk>," if unknown else "")
 
 
@@ -227,7 +231,7 @@ def reporter(texts: dict[str, list[str]], ids: dict[str, list[np.ndarray]], toke
     units, unknown = {}, {}
     for name, documents in texts.items():
         symbols = sum(len(document) + 1 for document in ids[name])
-        unknown[name] = sum(int((document == tokenizer.unknown).sum()) for document in ids[name]) / symbols
+        unknown[name] = count_unknown(tokenizer, ids[name]) / symbols
         units[name] = [
             sum(len(t) + 1 for t in documents) / symbols,
             sum(len(t.split()) + 1 for t in documents) / symbols,
