@@ -5,6 +5,7 @@ command line it is one message on standard error and exit code 2.
 """
 
 import difflib
+import operator
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -27,10 +28,13 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     Example:
         >>> nearest("lsmt", ["gru", "lstm"])
         'Did you mean `lstm`? Known: gru, lstm.'
+        >>> nearest("gru", ["GRU", "LSTM"])
+        'Did you mean `GRU`? Known: GRU, LSTM.'
     """
     known = sorted(choices)
-    similar = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    question = f"Did you mean `{similar[0]}`? " if similar else ""
+    lower = {choice.lower(): choice for choice in reversed(known)}
+    similar = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.5)
+    question = f"Did you mean `{lower[similar[0]]}`? " if similar else ""
     return f"{question}Known: {', '.join(known)}."
 
 
@@ -39,6 +43,50 @@ def check_choice(where: str, name: str, value: str, choices: Iterable[str]) -> N
     choices = list(choices)
     if value not in choices:
         raise InputError(f"{where}: `{name}` should be a known name, but it is {value!r}. {nearest(value, choices)}")
+
+
+def check_count(where: str, name: str, value, least: int = 1, unit: str = "", advice: str = "") -> None:
+    """Refuse what is no integer, or below ``least``.
+
+    Args:
+        where: the function that speaks.
+        name: the argument's name.
+        value: what came.
+        least: the smallest that is right.
+        unit: of what.
+        advice: what to try instead.
+
+    Example:
+        >>> check_count("beam_search", "beam", 2.5)
+        Traceback (most recent call last):
+        ...
+        seqjax.checks.InputError: beam_search: `beam` should be an integer, at least 1, but it is 2.5.
+    """
+    try:
+        whole = operator.index(value) >= least
+        kind = ""
+    except TypeError:
+        whole, kind = False, "an integer, "
+    if not whole:
+        wanted = f"{kind}at least {least} {unit}".rstrip()
+        raise InputError(f"{where}: `{name}` should be {wanted}, but it is {value!r}. {advice}".rstrip())
+
+
+def check_share(where: str, name: str, value, advice: str = "") -> None:
+    """Refuse what does not lie in [0, 1): a dropout, a smoothing.
+
+    Example:
+        >>> check_share("BertConfig", "dropout", 1.0)
+        Traceback (most recent call last):
+        ...
+        seqjax.checks.InputError: BertConfig: `dropout` should lie in [0, 1), but it is 1.0.
+    """
+    try:
+        right = 0 <= value < 1
+    except TypeError:
+        right = False
+    if not right:
+        raise InputError(f"{where}: `{name}` should lie in [0, 1), but it is {value!r}. {advice}".rstrip())
 
 
 def check_shape(where: str, name: str, array, letters: str, sizes: Sequence[int | None], advice: str = "") -> None:

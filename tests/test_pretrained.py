@@ -11,6 +11,7 @@ from seqjax.checks import InputError
 from seqjax.layers import Embedding, Frozen, functional
 from seqjax.tasks import TASKS
 from seqjax.tasks.pretrained import PretrainedConfig, begun, copy_description, open_pretrained, start_from
+from seqjax.tasks.word_embeddings import Known, start_with
 from seqjax.training.folder import RunFolder
 from seqjax.training.manifest import seal
 from seqjax.training.optimizers import OptimizerConfig, leave_frozen, make_optimizer
@@ -44,10 +45,16 @@ def test_a_part_that_does_not_fit_is_refused():
 
 
 def test_what_a_run_starts_from_is_no_constant_of_a_program():
-    init = start_from(lambda key: {"a": jnp.zeros(3), "b": jnp.zeros(2)}, {"a": np.arange(3.0, dtype=np.float32)})
+    vectors = np.array([[1.0, -1.0], [0.0, 0.0]], np.float32)
+    init = start_with(
+        lambda key: {"a": jnp.zeros(3), "b": jnp.ones((2, 2))}, "b", Known(vectors, np.array([True, False]), "")
+    )
+    init = start_from(init, {"a": np.arange(3.0, dtype=np.float32)})
     traced = jax.make_jaxpr(lambda init, key: init(key))(init, jax.random.key(0))
     assert traced.consts == []
-    np.testing.assert_array_equal(jax.jit(lambda init: init(None))(init)["a"], [0, 1, 2])
+    made = jax.jit(lambda init: init(None))(init)
+    np.testing.assert_array_equal(made["a"], [0, 1, 2])
+    np.testing.assert_array_equal(made["b"][0], [1, -1])
 
 
 def test_only_a_run_of_the_right_task_is_a_start(tmp_path):

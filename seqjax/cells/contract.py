@@ -6,14 +6,13 @@ Adding a cell is adding one file that ends in one ``Cell(...)``. The functions a
 D input features, H hidden features, T time, ``*B`` zero or more batch axes.
 """
 
-import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.checks import InputError
+from seqjax.checks import InputError, check_count
 
 State = Any  # a NamedTuple of arrays (*B, ·); the cell's own
 Params = Any  # a NamedTuple of arrays; the cell's own
@@ -82,20 +81,12 @@ def sized(init: Callable[..., Params]) -> Callable[..., Params]:
         >>> cells.LSTM.init(jax.random.key(0), 3, 0)
         Traceback (most recent call last):
         ...
-        seqjax.checks.InputError: init: `features` should be an integer, at least 1, but it is 0.
+        seqjax.checks.InputError: init: `features` should be at least 1, but it is 0.
     """
 
     def checked(key: Array, in_features: int, features: int, dtype=jnp.float32) -> Params:
         for name, width in (("in_features", in_features), ("features", features)):
-            if not _is_width(width):
-                raise InputError(f"init: `{name}` should be an integer, at least 1, but it is {width!r}.")
+            check_count("init", name, width)
         return init(key, in_features, features, dtype)
 
     return checked
-
-
-def _is_width(width) -> bool:
-    try:
-        return operator.index(width) >= 1
-    except TypeError:
-        return False

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from seqjax.checks import InputError
+from seqjax.checks import InputError, check_count
 from seqjax.data.buckets import bucketed
 from seqjax.data.config import DataConfig
 from seqjax.data.corpus import Corpus, Layout, Plan, fill, join
@@ -102,8 +102,7 @@ def batches(
     """
     length = config.length if length is None else length
     for name, value in (("rows", rows), ("length", length)):
-        if value < 1:
-            raise InputError(f"batches: `{name}` should be at least 1, but it is {value}.")
+        check_count("batches", name, value)
     if seed < 0:
         raise InputError(f"batches: `seed` should not be negative, but it is {seed}.")
     corpus, plan = join(documents, vocabulary), Plan(rows, length, seed, train)

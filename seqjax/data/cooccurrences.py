@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seqjax.checks import InputError
+from seqjax.checks import InputError, check_count
 from seqjax.data.batches import Numbered
 from seqjax.data.word_text import KnownWords
 
@@ -93,8 +93,7 @@ def entry_batches(found: Cooccurrences, *, rows: int, seed: int = 0, train: bool
 
     For training without end, in an order that each epoch draws anew; else once, in order.
     """
-    if rows < 1:
-        raise InputError(f"entry_batches: `rows` should be at least 1, but it is {rows}.")
+    check_count("entry_batches", "rows", rows)
     entries = len(found.counts)
 
     @functools.lru_cache(maxsize=2)

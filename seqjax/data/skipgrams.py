@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seqjax.checks import InputError
+from seqjax.checks import InputError, check_count
 from seqjax.data.batches import Numbered
 from seqjax.data.word_list import WordList
 from seqjax.data.word_text import KnownWords
@@ -96,8 +96,7 @@ def window_batches(
         >>> batch["words"].tolist(), batch["sentence"].tolist()
         ([[0, 1, 2, 1], [2, 1, 2, 0]], [[-1, 0, 0, 0], [0, 0, 1, -1]])
     """
-    if rows < 1:
-        raise InputError(f"window_batches: `rows` should be at least 1, but it is {rows}.")
+    check_count("window_batches", "rows", rows)
     keep, urn = keep_probability(words, config.subsample), noise(words, config.power)
     mean = float(keep[text.ids].sum())
     deviation = float(np.sqrt((keep * (1 - keep))[text.ids].sum()))

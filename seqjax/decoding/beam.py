@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from seqjax.checks import InputError
+from seqjax.checks import InputError, check_count
 from seqjax.decoding.decodable import Decodable, check_model, for_steps, open_model
 from seqjax.decoding.engine import Given, check_last, check_vocabulary
 from seqjax.decoding.hypotheses import BeamRules, Finished, penalties, search
@@ -116,9 +116,9 @@ def run_search(
 
 
 def _check_beam(where: str, rules: BeamRules, length_penalty: float) -> None:
-    if rules.beam < 1:
-        raise InputError(f"{where}: `beam` should be at least 1, but it is {rules.beam}. A beam of 1 is greedy.")
-    if not 1 <= rules.n_best <= rules.beam:
+    check_count(where, "beam", rules.beam, advice="A beam of 1 is greedy.")
+    check_count(where, "n_best", rules.n_best)
+    if rules.n_best > rules.beam:
         raise InputError(
             f"{where}: `n_best` should lie between 1 and `beam` = {rules.beam}, but it is {rules.n_best}. "
             f"Try `beam={max(1, rules.n_best)}`, or fewer."

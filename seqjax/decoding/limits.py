@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from seqjax.checks import InputError, check_ids, check_mask, check_shape
+from seqjax.checks import InputError, check_count, check_ids, check_mask, check_shape
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,13 +43,8 @@ class Limits:
     no_repeat_ngram: int = 0
 
     def __post_init__(self):
-        if self.min_length < 0:
-            raise InputError(f"Limits: `min_length` should be at least 0 tokens, but it is {self.min_length}.")
-        if self.no_repeat_ngram < 0:
-            raise InputError(
-                f"Limits: `no_repeat_ngram` should be at least 1 token, or 0 for no limit, "
-                f"but it is {self.no_repeat_ngram}. Try 3."
-            )
+        check_count("Limits", "min_length", self.min_length, least=0, unit="tokens")
+        check_count("Limits", "no_repeat_ngram", self.no_repeat_ngram, least=0, advice="Try 3, or 0 for no limit.")
 
 
 NO_LIMITS = Limits()
@@ -121,8 +116,7 @@ def _without_repeats(logits: Array, made: Array, count: Array, n: int) -> Array:
 
 def check_limits(where: str, max_tokens: int, limits: Limits) -> None:
     """Refuse to make no token at all, and a least length above the most."""
-    if not isinstance(max_tokens, int | np.integer) or max_tokens < 1:
-        raise InputError(f"{where}: `max_tokens` should be an integer, at least 1, but it is {max_tokens!r}.")
+    check_count(where, "max_tokens", max_tokens)
     if limits.min_length > max_tokens:
         raise InputError(
             f"{where}: `limits.min_length` should be at most `max_tokens` = {max_tokens}, "

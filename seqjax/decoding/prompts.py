@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from seqjax.checks import InputError, check_choice, check_ids
+from seqjax.checks import InputError, check_choice, check_count, check_ids
 
 
 def bucket(length: int, smallest: int = 16) -> int:
@@ -19,10 +19,8 @@ def bucket(length: int, smallest: int = 16) -> int:
         >>> [bucket(n) for n in (0, 16, 17, 100)]
         [16, 16, 32, 128]
     """
-    if length < 0 or smallest < 1:
-        raise InputError(
-            f"bucket: `length` should be at least 0 and `smallest` at least 1, but they are {length} and {smallest}."
-        )
+    check_count("bucket", "length", length, least=0)
+    check_count("bucket", "smallest", smallest)
     size = smallest
     while size < length:
         size *= 2

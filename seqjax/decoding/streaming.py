@@ -7,7 +7,7 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from seqjax.checks import InputError
+from seqjax.checks import check_count
 from seqjax.decoding.decodable import Decodable, for_steps
 from seqjax.decoding.engine import OWN_DISTRIBUTION, Rules, begin, run_block
 from seqjax.decoding.limits import NO_LIMITS, Limits, check_limits
@@ -55,8 +55,7 @@ def stream(
         [[1, 2, 3]]
         [[4]]
     """
-    if block < 1:
-        raise InputError(f"stream: `block` should be at least 1 token, but it is {block}.")
+    check_count("stream", "block", block, unit="token")
     check_limits("stream", max_tokens, limits)
     rules, model = Rules(sampling, end, limits), for_steps(model, max_tokens)
     given, progress = begin("stream", model, params, inputs, last, keys, max_tokens, rules, seen, prefix)

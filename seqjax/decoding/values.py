@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from seqjax.checks import InputError, check_mask
+from seqjax.checks import InputError, check_count, check_mask
 from seqjax.decoding.decodable import Decodable, open_model
 from seqjax.ops.dropout import check_keys, fold
 
@@ -70,8 +70,7 @@ def make_values(
         >>> made.values.tolist(), made.lengths.tolist()
         ([[1.0, 2.0, 3.0, 0.0], [3.0, 0.0, 0.0, 0.0]], [3, 1])
     """
-    if max_steps < 1:
-        raise InputError(f"make_values: `max_steps` should be at least 1, but it is {max_steps}.")
+    check_count("make_values", "max_steps", max_steps)
     first = jnp.asarray(first)
     check_keys("make_values", keys, first.shape[:1])
     if prefix is not None:

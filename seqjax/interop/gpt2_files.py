@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from seqjax.checks import InputError
+from seqjax.checks import InputError, check_count
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 ACTIVATIONS = {"gelu_new": "gelu-tanh", "gelu_pytorch_tanh": "gelu-tanh", "gelu": "gelu", "relu": "relu"}
@@ -110,7 +110,5 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _size(path: Path, said: dict[str, Any], name: str) -> int:
-    size = said.get(name)
-    if not isinstance(size, int) or size < 1:
-        raise InputError(f"{path}: `{name}` should be an integer, at least 1, but it is {size!r}.")
-    return size
+    check_count(str(path), name, said.get(name))
+    return said[name]

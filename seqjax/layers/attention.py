@@ -12,7 +12,7 @@ from flax import nnx
 from jax import Array
 
 from seqjax.cells.unroll import silence
-from seqjax.checks import InputError, check_choice, check_mask, check_shape
+from seqjax.checks import InputError, check_choice, check_count, check_mask, check_shape
 from seqjax.layers.cache import Cache, append, count_positions, empty_cache, look
 from seqjax.layers.linear import Linear
 from seqjax.ops.attention import attention, attention_weights
@@ -67,8 +67,8 @@ class SelfAttention(nnx.Module):
         check_choice("SelfAttention", "positions", positions, POSITIONS)
         if positions == "rotary" and self.width % 2:
             raise InputError(f"SelfAttention: rotary positions turn pairs, but the head width K = {self.width} is odd.")
-        if window is not None and window < 1:
-            raise InputError(f"SelfAttention: `window` should be at least 1 step, but it is {window}.")
+        if window is not None:
+            check_count("SelfAttention", "window", window, unit="step")
         self.features, self.positions, self.causal, self.window = features, positions, causal, window
         self.dropout = dropout
         columns = (self.heads + 2 * self.kv_heads) * self.width  # queries, keys, values
@@ -272,8 +272,8 @@ def head_sizes(where: str, features: int, heads: int, kv_heads: int | None) -> t
         seqjax.checks.InputError: attention: `features`, D = 12, should be a multiple of `heads`, N = 5. Try D = 10 ...
     """
     groups = heads if kv_heads is None else kv_heads
-    if heads < 1 or groups < 1:
-        raise InputError(f"{where}: there should be at least 1 head, but N = {heads} and G = {groups}.")
+    check_count(where, "heads", heads)
+    check_count(where, "kv_heads", groups)
     if features < 1 or features % heads:
         low = max(features, 0) // heads * heads
         near = " or ".join(f"D = {size}" for size in (low, low + heads) if size)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from seqjax.checks import InputError
+from seqjax.checks import check_count
 from seqjax.layers.blocks import Encoded
 from seqjax.ops.dropout import fold
 
@@ -42,8 +42,7 @@ class Deep(nnx.Module):
     """
 
     def __init__(self, make: Callable[[nnx.Rngs], nnx.Module], layers: int, *, remat: bool = False, rngs: nnx.Rngs):
-        if layers < 1:
-            raise InputError(f"Deep: `layers` should be at least 1, but it is {layers}.")
+        check_count("Deep", "layers", layers)
         self.layers, self.remat = layers, remat
 
         def values(key):

@@ -9,7 +9,7 @@ from flax import nnx
 from jax import Array
 
 from seqjax.cells.unroll import silence
-from seqjax.checks import InputError
+from seqjax.checks import InputError, check_count
 from seqjax.layers.attention import check_steps, head_sizes
 from seqjax.layers.linear import Linear
 from seqjax.layers.normalization import LayerNorm
@@ -48,8 +48,8 @@ class Lambda(nnx.Module):
                 f"Lambda: the values of each head are normalised, so a head should have 2 features at least, "
                 f"but features / heads = {self.values}. Try heads={max(1, features // 2)}."
             )
-        if reach < 1 or width < 1:
-            raise InputError(f"Lambda: reach and width should be at least 1, but R = {reach} and K = {width}.")
+        check_count("Lambda", "reach", reach)
+        check_count("Lambda", "width", width)
         self.features, self.heads, self.reach, self.width, self.causal = features, heads, reach, width, causal
         columns = (heads + 1) * width + self.values  # queries, keys, values
         self.inputs = Linear(features, columns, bias=False, rngs=rngs)

@@ -9,7 +9,7 @@ from jax import Array
 
 from seqjax.cells import Cell, Ready, SymbolParams, Symbols, make_ready, of_ready, of_symbols, reads_symbols, unroll
 from seqjax.cells.contract import check_cell
-from seqjax.checks import InputError, check_choice
+from seqjax.checks import InputError, check_choice, check_count
 from seqjax.layers.parameters import Parameters
 
 
@@ -43,8 +43,8 @@ class Recurrent(nnx.Module):
         rngs: nnx.Rngs,
     ):
         check_cell("Recurrent", cell)
-        if in_features < 1 or features < 1:
-            raise InputError(f"Recurrent: widths should be at least 1, but D={in_features} and H={features}.")
+        check_count("Recurrent", "in_features", in_features)
+        check_count("Recurrent", "features", features)
         self.cell, self.reverse = cell, reverse
         params = cell.init(rngs.params(), in_features, features)
         start = cell.initial_state(params, (), jnp.float32)

@@ -5,7 +5,7 @@ from flax import nnx
 from jax import Array
 
 from seqjax.cells import Cell, Ready, Symbols
-from seqjax.checks import InputError
+from seqjax.checks import InputError, check_count
 from seqjax.layers.recurrent import Bidirectional, Recurrent
 from seqjax.ops.dropout import dropout, fold
 
@@ -48,8 +48,7 @@ class Stack(nnx.Module):
         learn_initial: bool = False,
         rngs: nnx.Rngs,
     ):
-        if layers < 1:
-            raise InputError(f"Stack: `layers` should be at least 1, but it is {layers}.")
+        check_count("Stack", "layers", layers)
         kind = Bidirectional if bidirectional else Recurrent
         widths = [in_features]
         self.layers: nnx.List = nnx.List([])

@@ -16,7 +16,7 @@ from jax import Array
 
 from seqjax import cells
 from seqjax.cells.smooth import for_each_turn
-from seqjax.checks import InputError, check_choice
+from seqjax.checks import InputError, check_choice, check_count
 from seqjax.decoding.decodable import Decodable
 from seqjax.layers import Linear, Stack
 from seqjax.models.forecaster import Forecast, ForecasterConfig, ForecastModel, Frame, SeriesShape, finished, frame
@@ -38,8 +38,7 @@ class AutoregressiveForecasterConfig(ForecasterConfig):
         super().__post_init__()
         check_choice(type(self).__name__, "cell", self.cell, cells.BY_NAME)
         for name in ("features", "layers"):
-            if getattr(self, name) < 1:
-                raise InputError(f"model: `{name}` should be at least 1, but it is {getattr(self, name)}.")
+            check_count("model", name, getattr(self, name))
         if not 0 <= self.dropout < 1 or not 0 <= self.forcing <= 1:
             raise InputError(
                 f"model: `dropout` should lie in [0, 1) and `forcing` in [0, 1], but they are {self.dropout} and "

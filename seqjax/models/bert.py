@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from seqjax.checks import InputError
+from seqjax.checks import InputError, check_count, check_share
 from seqjax.layers import Block, Deep, Embedding, LayerNorm, Linear, SelfAttention, count_positions
 from seqjax.layers.attention import head_sizes
 from seqjax.models.pure import pure
@@ -49,8 +49,7 @@ class BertConfig:
         for name, least in (("layers", 1), ("hidden", 0)):
             if getattr(self, name) < least:
                 raise InputError(f"BertConfig: `{name}` should be at least {least}, but it is {getattr(self, name)}.")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"BertConfig: `dropout` should lie in [0, 1), but it is {self.dropout}.")
+        check_share("BertConfig", "dropout", self.dropout)
 
 
 class BERT(nnx.Module):
@@ -74,8 +73,7 @@ class BERT(nnx.Module):
     """
 
     def __init__(self, config: BertConfig, vocabulary: int, longest: int, *, rngs: nnx.Rngs):
-        if longest < 1:
-            raise InputError(f"BERT: `longest` should be at least 1 token, but it is {longest}.")
+        check_count("BERT", "longest", longest, unit="token")
         width, self.config, self.longest = config.features, config, longest
         scale = width**-0.5
         self.tokens = Embedding(vocabulary, width, scale=scale, rngs=rngs)

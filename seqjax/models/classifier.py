@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from seqjax.checks import InputError, check_choice
+from seqjax.checks import InputError, check_choice, check_share
 from seqjax.layers import Embedding, Frozen, Linear
 from seqjax.models.pure import pure
 from seqjax.models.reading import AttentionReaderConfig, BagReaderConfig, RecurrentReaderConfig, make_reader
@@ -31,8 +31,7 @@ FEW = 1000  # symbols: of these, each is seen so often that it may start far fro
 
 def _check_probabilities(where: str, **values: float) -> None:
     for name, value in values.items():
-        if not 0 <= value < 1:
-            raise InputError(f"{where}: `{name}` should lie in [0, 1), but it is {value}.")
+        check_share(where, name, value)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

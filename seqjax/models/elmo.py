@@ -14,7 +14,7 @@ from flax import nnx
 from jax import Array
 
 from seqjax import cells
-from seqjax.checks import InputError
+from seqjax.checks import check_count, check_share
 from seqjax.layers import Linear, Recurrent
 from seqjax.models.character_words import SpelledWords, SpellingConfig
 from seqjax.models.pure import pure
@@ -35,10 +35,8 @@ class ElmoConfig:
 
     def __post_init__(self):
         for name in ("features", "hidden", "layers"):
-            if getattr(self, name) < 1:
-                raise InputError(f"ElmoConfig: `{name}` should be at least 1, but it is {getattr(self, name)}.")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"ElmoConfig: `dropout` should lie in [0, 1), but it is {self.dropout}.")
+            check_count("ElmoConfig", name, getattr(self, name))
+        check_share("ElmoConfig", "dropout", self.dropout)
 
 
 class Direction(nnx.Module):

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from seqjax.checks import InputError, check_choice
+from seqjax.checks import InputError, check_choice, check_count
 from seqjax.layers import MIXERS, Block, Deep, Embedding, Group, Linear, count_positions, mixer, norm, unstacked
 from seqjax.models.context import Reader, in_windows, score_in_windows, whole_text
 from seqjax.models.next_symbol import NextSymbol
@@ -95,8 +95,7 @@ class GPT(nnx.Module):
     """
 
     def __init__(self, config: GPTConfig, vocabulary: int, context: int, *, rngs: nnx.Rngs):
-        if context < 1:
-            raise InputError(f"GPT: `context` should be at least 1 token, but it is {context}.")
+        check_count("GPT", "context", context, unit="token")
         self.config, self.context = config, context
         self.embedding = Embedding(vocabulary, config.features, scale=STD, rngs=rngs)
         learned = config.positions == "learned"

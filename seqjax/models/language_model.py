@@ -11,7 +11,7 @@ from flax import nnx
 from jax import Array
 
 from seqjax import cells
-from seqjax.checks import InputError, check_choice
+from seqjax.checks import check_choice, check_count, check_share
 from seqjax.layers import Embedding, Linear, Stack
 from seqjax.ops.dropout import dropout, fold
 
@@ -33,15 +33,9 @@ class LanguageModelConfig:
     def __post_init__(self):
         check_choice("LanguageModelConfig", "cell", self.cell, cells.BY_NAME)
         for name, least in (("features", 1), ("layers", 1), ("embedding", 0)):
-            if getattr(self, name) < least:
-                raise InputError(
-                    f"LanguageModelConfig: `{name}` should be at least {least}, but it is {getattr(self, name)}."
-                )
+            check_count("LanguageModelConfig", name, getattr(self, name), least)
         for name in ("dropout", "embedding_dropout"):
-            if not 0 <= (getattr(self, name) or 0) < 1:
-                raise InputError(
-                    f"LanguageModelConfig: `{name}` should lie in [0, 1), but it is {getattr(self, name)}."
-                )
+            check_share("LanguageModelConfig", name, getattr(self, name) or 0)
 
 
 class TiedHead(nnx.Module):

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from seqjax.checks import InputError
+from seqjax.checks import check_count, check_share
 from seqjax.layers import Linear, Parameters
 from seqjax.models.pure import pure
 from seqjax.models.reading import RecurrentReaderConfig, make_reader
@@ -34,10 +34,8 @@ class ParserConfig:
 
     def __post_init__(self):
         for name in ("arc_features", "label_features"):
-            if getattr(self, name) < 1:
-                raise InputError(f"model: `{name}` should be at least 1, but it is {getattr(self, name)}.")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"model: `dropout` should lie in [0, 1), but it is {self.dropout}.")
+            check_count("model", name, getattr(self, name))
+        check_share("model", "dropout", self.dropout)
 
 
 class Parsed(NamedTuple):

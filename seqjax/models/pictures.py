@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from seqjax.checks import InputError, check_choice, check_mask
+from seqjax.checks import InputError, check_choice, check_count, check_mask, check_share
 from seqjax.layers import LayerNorm, Linear
 from seqjax.layers.pictures import PictureConvolution, Placed
 from seqjax.models.reading import AttentionReaderConfig
@@ -35,10 +35,8 @@ class PictureConfig:
     def __post_init__(self):
         check_choice("model.picture", "encoder", self.encoder, ENCODERS)
         for name in ("features", "layers", "patch", "heads"):
-            if getattr(self, name) < 1:
-                raise InputError(f"model.picture: `{name}` should be at least 1, but it is {getattr(self, name)}.")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"model.picture: `dropout` should lie in [0, 1), but it is {self.dropout}.")
+            check_count("model.picture", name, getattr(self, name))
+        check_share("model.picture", "dropout", self.dropout)
         if self.encoder == "patches":
             AttentionReaderConfig(features=self.features, heads=self.heads)
         elif self.patch & (self.patch - 1) or self.layers < self.patch.bit_length():

@@ -12,7 +12,7 @@ from flax import nnx
 from jax import Array
 
 from seqjax import cells
-from seqjax.checks import InputError, check_choice
+from seqjax.checks import InputError, check_choice, check_count, check_share
 from seqjax.layers import Linear, Stack
 from seqjax.models.shapes import check_blocks
 from seqjax.models.tcn import ConvolutionReader, ConvolutionReaderConfig
@@ -137,12 +137,8 @@ class BagReader(nnx.Module):
 
 def _check(config, **least: int) -> None:
     for name, value in least.items():
-        if getattr(config, name) < value:
-            raise InputError(
-                f"{type(config).__name__}: `{name}` should be at least {value}, but it is {getattr(config, name)}."
-            )
-    if not 0 <= config.dropout < 1:
-        raise InputError(f"{type(config).__name__}: `dropout` should lie in [0, 1), but it is {config.dropout}.")
+        check_count(type(config).__name__, name, getattr(config, name), value)
+    check_share(type(config).__name__, "dropout", config.dropout)
 
 
 READERS: dict[type, Callable[..., Any]] = {

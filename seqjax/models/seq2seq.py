@@ -16,7 +16,7 @@ from jax import Array
 
 from seqjax import cells
 from seqjax.cells.smooth import for_each_turn
-from seqjax.checks import InputError, check_choice
+from seqjax.checks import InputError, check_choice, check_share
 from seqjax.decoding import Decodable
 from seqjax.models.attentive import bahdanau
 from seqjax.models.encoder import Bridge, Encoder
@@ -56,8 +56,7 @@ class Seq2SeqConfig:
                 raise InputError(
                     f"Seq2SeqConfig: `{name}` should be at least {least}, but it is {getattr(self, name)}."
                 )
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"Seq2SeqConfig: `dropout` should lie in [0, 1), but it is {self.dropout}.")
+        check_share("Seq2SeqConfig", "dropout", self.dropout)
         if self.bidirectional and self.reverse_source:
             raise InputError(
                 "Seq2SeqConfig: `bidirectional` reads the source from its end already. Try reverse_source=False."

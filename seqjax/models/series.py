@@ -13,7 +13,7 @@ from flax import nnx
 from jax import Array
 
 from seqjax.cells import Visits, inverse_decay, log_decay, lstm_time_aware, reversed_elapsed
-from seqjax.checks import InputError, check_choice
+from seqjax.checks import check_choice, check_count, check_share
 from seqjax.layers import Recurrent
 from seqjax.models.classifier import PoolingConfig
 from seqjax.models.reading import AttentionReaderConfig, RecurrentReaderConfig, make_reader
@@ -23,11 +23,6 @@ from seqjax.ops.dropout import dropout, fold
 Decay = Literal["log", "inverse"]
 DECAYS = {"log": log_decay, "inverse": inverse_decay}
 ONE_WAY = RecurrentReaderConfig(bidirectional=False)
-
-
-def _check_probability(where: str, name: str, value: float) -> None:
-    if not 0 <= value < 1:
-        raise InputError(f"{where}: `{name}` should lie in [0, 1), but it is {value}.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,10 +37,9 @@ class TimeAwareReaderConfig:
 
     def __post_init__(self):
         for name in ("features", "layers"):
-            if (value := getattr(self, name)) < 1:
-                raise InputError(f"TimeAwareReaderConfig: `{name}` should be at least 1, but it is {value}.")
+            check_count("TimeAwareReaderConfig", name, getattr(self, name))
         check_choice("TimeAwareReaderConfig", "decay", self.decay, get_args(Decay))
-        _check_probability("TimeAwareReaderConfig", "dropout", self.dropout)
+        check_share("TimeAwareReaderConfig", "dropout", self.dropout)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,7 +50,7 @@ class SeriesModelConfig:
     input_dropout: float = 0.0  # probability of zeroing a number that is read, while training
 
     def __post_init__(self):
-        _check_probability("SeriesModelConfig", "input_dropout", self.input_dropout)
+        check_share("SeriesModelConfig", "input_dropout", self.input_dropout)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

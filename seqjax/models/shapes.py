@@ -1,6 +1,6 @@
 """What the configurations of attention models have in common: which numbers and names they refuse."""
 
-from seqjax.checks import InputError, check_choice
+from seqjax.checks import InputError, check_choice, check_count, check_share
 from seqjax.layers.attention import head_sizes
 from seqjax.layers.blocks import PLACES
 from seqjax.layers.feed_forward import ACTIVATIONS
@@ -23,10 +23,8 @@ def check_blocks(config, positions: tuple[str, ...], **least: int) -> None:
     where = type(config).__name__
     head_sizes(where, config.features, config.heads, getattr(config, "kv_heads", 0) or None)
     for name, value in least.items():
-        if getattr(config, name) < value:
-            raise InputError(f"{where}: `{name}` should be at least {value}, but it is {getattr(config, name)}.")
-    if not 0 <= config.dropout < 1:
-        raise InputError(f"{where}: `dropout` should lie in [0, 1), but it is {config.dropout}.")
+        check_count(where, name, getattr(config, name), value)
+    check_share(where, "dropout", config.dropout)
     for name, choices in (CHOICES | {"positions": positions}).items():
         check_choice(where, name, getattr(config, name), choices)
     if config.positions == "rotary" and config.features // config.heads % 2:

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.checks import InputError
+from seqjax.checks import InputError, check_count
 from seqjax.decoding import Decodable
 from seqjax.ops.mixture_density import PEN, draw_point, point_nats, sharpen, width
 
@@ -129,8 +129,7 @@ class Head(NamedTuple):
 
 def mixture_head(components: int) -> Head:
     """A mixture of K normal distributions of the offset."""
-    if components < 1:
-        raise InputError(f"model: `mixtures` should be at least 1 component, but it is {components}.")
+    check_count("model", "mixtures", components, unit="component")
 
     def nats(raw, points):
         return point_nats(raw, points.offsets, points.pen, points.mask)

@@ -17,7 +17,7 @@ from flax import nnx
 from jax import Array
 
 from seqjax import cells
-from seqjax.checks import InputError, check_choice
+from seqjax.checks import InputError, check_choice, check_share
 from seqjax.decoding import Decodable
 from seqjax.layers import Bidirectional, Linear, Recurrent
 from seqjax.models.pure import pure
@@ -58,8 +58,7 @@ class SketchRNNConfig:
             if getattr(self, name) < least:
                 raise InputError(f"model: `{name}` should be at least {least}, but it is {getattr(self, name)}.")
         check_unsteady(self.unsteady)
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"model: `dropout` should lie in [0, 1), but it is {self.dropout}.")
+        check_share("model", "dropout", self.dropout)
 
 
 class Latent(NamedTuple):

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from seqjax.checks import InputError
+from seqjax.checks import InputError, check_count
 from seqjax.layers import Linear, Parameters
 from seqjax.models.pure import pure
 from seqjax.models.reading import AttentionReaderConfig, RecurrentReaderConfig, make_reader
@@ -40,8 +40,7 @@ class RecurrentTaggerConfig(TaggerConfig):
     delay: int = 0  # steps that are read on before a token's tag is decided, where the reader goes one way
 
     def __post_init__(self):
-        if self.delay < 0:
-            raise InputError(f"model: `delay` should be at least 0 steps, but it is {self.delay}.")
+        check_count("model", "delay", self.delay, least=0, unit="steps")
         if self.delay and self.reader.bidirectional:
             raise InputError(
                 f"model: `delay` {self.delay} lets a reader that goes one way see what comes next, but this one reads "

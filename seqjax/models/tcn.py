@@ -10,7 +10,7 @@ import dataclasses
 from flax import nnx
 from jax import Array
 
-from seqjax.checks import InputError
+from seqjax.checks import check_count, check_share
 from seqjax.layers.convolution import TCN
 
 
@@ -26,14 +26,8 @@ class ConvolutionReaderConfig:
 
     def __post_init__(self):
         for name, least in (("features", 1), ("layers", 1), ("width", 2)):
-            if getattr(self, name) < least:
-                raise InputError(
-                    f"ConvolutionReaderConfig: `{name}` should be at least {least}, but it is {getattr(self, name)}."
-                )
-        if not 0 <= self.dropout < 1:
-            raise InputError(
-                f"ConvolutionReaderConfig: `dropout` should lie in [0, 1), but it is {self.dropout}."
-            )  # fmt: skip
+            check_count("ConvolutionReaderConfig", name, getattr(self, name), least)
+        check_share("ConvolutionReaderConfig", "dropout", self.dropout)
 
 
 class ConvolutionReader(nnx.Module):

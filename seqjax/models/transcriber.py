@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from seqjax.checks import InputError, check_choice
+from seqjax.checks import InputError, check_choice, check_share
 from seqjax.layers import Linear
 from seqjax.models.pure import pure
 from seqjax.models.reading import AttentionReaderConfig, RecurrentReaderConfig, make_reader
@@ -47,8 +47,7 @@ class TranscriberConfig:
         for name, least in (("factor", 1), ("width", widest), ("features", 1)):
             if getattr(self, name) < least:
                 raise InputError(f"model: `{name}` should be at least {least}, but it is {getattr(self, name)}.")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"model: `dropout` should lie in [0, 1), but it is {self.dropout}.")
+        check_share("model", "dropout", self.dropout)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

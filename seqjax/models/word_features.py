@@ -11,7 +11,7 @@ from flax import nnx
 from jax import Array
 
 from seqjax import cells
-from seqjax.checks import InputError, check_choice
+from seqjax.checks import InputError, check_choice, check_count, check_share
 from seqjax.layers import Embedding, Frozen, Linear, Stack
 from seqjax.ops.dropout import dropout
 
@@ -32,10 +32,8 @@ class WordFeaturesConfig:
     def __post_init__(self):
         check_choice("WordFeaturesConfig", "characters", self.characters, get_args(Characters))
         for name in ("embedding", "character_embedding", "character_features", "character_width"):
-            if getattr(self, name) < 1:
-                raise InputError(f"WordFeaturesConfig: `{name}` should be at least 1, but it is {getattr(self, name)}.")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"WordFeaturesConfig: `dropout` should lie in [0, 1), but it is {self.dropout}.")
+            check_count("WordFeaturesConfig", name, getattr(self, name))
+        check_share("WordFeaturesConfig", "dropout", self.dropout)
         if self.characters == "lstm" and self.character_features % 2:
             raise InputError(
                 f"WordFeaturesConfig: two directions share `character_features`, so it should be even, "

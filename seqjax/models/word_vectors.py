@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.checks import InputError
+from seqjax.checks import InputError, check_count
 from seqjax.ops.negative_sampling import negative_sampling
 
 
@@ -59,10 +59,7 @@ class GloveConfig:
 def check_sizes(config, *names: str) -> None:
     """Refuse sizes below 1."""
     for name in names:
-        if getattr(config, name) < 1:
-            raise InputError(
-                f"{type(config).__name__}: `{name}` should be at least 1, but it is {getattr(config, name)}."
-            )
+        check_count(type(config).__name__, name, getattr(config, name))
 
 
 class VectorModel(NamedTuple):

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.checks import InputError, check_shape
+from seqjax.checks import check_count, check_shape
 
 
 def causal_convolution(
@@ -42,8 +42,7 @@ def causal_convolution(
         >>> causal_convolution(xs, jnp.array([[[2.0]], [[1.0]]]), dilation=2)[0, :, 0].tolist()
         [1.0, 10.0, 102.0]
     """
-    if dilation < 1:
-        raise InputError(f"causal_convolution: `dilation` should be at least 1 step, but it is {dilation}.")
+    check_count("causal_convolution", "dilation", dilation, unit="step")
     check_shape("causal_convolution", "taps", taps, "(K, D, H)", (None, xs.shape[-1], None))
     back, steps = (len(taps) - 1) * dilation, xs.shape[1]
     whole = behind(xs, back, window)

@@ -9,7 +9,7 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from seqjax.checks import InputError, check_ids, check_mask, check_shape
+from seqjax.checks import InputError, check_ids, check_mask, check_shape, check_share
 
 
 def token_cross_entropy(logits: Array, targets: ArrayLike, mask: ArrayLike) -> tuple[Array, Array]:
@@ -75,8 +75,7 @@ def smoothed_cross_entropy(logits: Array, targets: ArrayLike, mask: ArrayLike, s
         >>> bool(jnp.isclose(total, wanted))
         True
     """
-    if not 0 <= smoothing < 1:
-        raise InputError(f"smoothed_cross_entropy: `smoothing` should lie in [0, 1), but it is {smoothing}. Try 0.1.")
+    check_share("smoothed_cross_entropy", "smoothing", smoothing, "Try 0.1.")
     total, count = token_cross_entropy(logits, targets, mask)
     if smoothing == 0:
         return total, count

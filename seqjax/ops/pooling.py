@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.checks import InputError, check_mask, check_shape
+from seqjax.checks import InputError, check_count, check_mask, check_shape
 
 POOLINGS = ("last", "mean", "max", "sum", "attention")
 
@@ -125,8 +125,7 @@ def pool_first(xs: Array, mask: Array, steps: int) -> Array:
         [[1.0, 2.0, 0.0]]
     """
     real = _checked("pool_first", xs, mask)
-    if steps < 1:
-        raise InputError(f"pool_first: `steps` should be at least 1, but it is {steps}.")
+    check_count("pool_first", "steps", steps)
     order = jnp.argsort(~mask, axis=1, stable=True)[:, :steps]
     taken = jnp.take_along_axis(real, order[..., None], axis=1)
     taken = jnp.pad(taken, ((0, 0), (0, steps - taken.shape[1]), (0, 0)))

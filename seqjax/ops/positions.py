@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from seqjax.checks import InputError, check_choice, check_shape
+from seqjax.checks import InputError, check_choice, check_count, check_shape
 
 
 def sinusoidal(positions: Array, features: int) -> Array:
@@ -106,8 +106,7 @@ def alibi(heads: int) -> Array:
         >>> alibi(4).tolist(), alibi(3).tolist()
         ([0.25, 0.0625, 0.015625, 0.00390625], [0.0625, 0.00390625, 0.25])
     """
-    if heads < 1:
-        raise InputError(f"alibi: `heads` should be at least 1, but it is {heads}.")
+    check_count("alibi", "heads", heads)
     below = 2 ** (heads.bit_length() - 1)
     slopes = np.concatenate([_geometric(below), _geometric(2 * below)[0::2]])[:heads]
     return jnp.asarray(slopes, jnp.result_type(float))

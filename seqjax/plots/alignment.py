@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from seqjax.checks import InputError, check_shape
+from seqjax.checks import InputError, check_count, check_shape
 from seqjax.plots.heatmaps import Paint, arrange, draw
 
 TOLERANCE = 1e-3  # how far outside [0, 1] rounding may carry a weight
@@ -94,8 +94,8 @@ def heads(
     """
     tables = _named("heads", weights, targets, sources)
     _check_scale("heads", highest)
-    if columns is not None and columns < 1:
-        raise InputError(f"heads: `columns` should be at least 1, but it is {columns}.")
+    if columns is not None:
+        check_count("heads", "columns", columns)
     across = min(columns or _handy(len(tables), len(targets), len(sources)), len(tables))
     down = math.ceil(len(tables) / across)
     cell = float(np.clip(min(14 / (across * len(sources)), 11 / (down * len(targets))), 0.02, 0.26))

@@ -5,7 +5,6 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from seqjax.checks import InputError
 from seqjax.models.bert_reading import BertSizes
 from seqjax.tasks.mlm import MLM
 from seqjax.tasks.mlm_use import Filler
@@ -50,9 +49,3 @@ def describe(start: Start, pretrained: PretrainedConfig) -> list[tuple[str, str]
     shape, how = start.sizes.shape, "trained on" if pretrained.tuned else "left as it is"
     what = f"BERT of {shape.layers} × {shape.features}, at most {start.sizes.longest} tokens, {how}"
     return [("start", f"{pretrained.run or 'kept'}: {what}"), ("symbols", f"{start.sizes.vocabulary:,}")]
-
-
-def check_dropout(where: str, dropout: float) -> None:
-    """Refuse what is no probability below 1."""
-    if not 0 <= dropout < 1:
-        raise InputError(f"{where}: `dropout` should lie in [0, 1), but it is {dropout}.")

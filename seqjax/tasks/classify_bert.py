@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from seqjax.checks import InputError
+from seqjax.checks import InputError, check_share
 from seqjax.data.sentence_pairs import enclose
 from seqjax.data.sentences import plain
 from seqjax.models.bert_reading import TextBERT
 from seqjax.models.classifier import PoolingConfig
-from seqjax.tasks.bert_start import check_dropout, describe, open_bert
+from seqjax.tasks.bert_start import describe, open_bert
 from seqjax.tasks.classify_config import PRESETS, ClassifyConfig
 from seqjax.tasks.classify_front import FRONTS, Front
 from seqjax.tasks.pretrained import PretrainedConfig
@@ -26,7 +26,7 @@ class BertClassifierConfig:
     dropout: float = 0.1  # of BERT: probability of zeroing an activation, or a weight of attention
 
     def __post_init__(self):
-        check_dropout("BertClassifierConfig", self.dropout)
+        check_share("BertClassifierConfig", "dropout", self.dropout)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from seqjax.checks import InputError
+from seqjax.checks import InputError, check_share
 from seqjax.data import WordList, count_words
 from seqjax.data.word_sentences import split_words
 from seqjax.models.classifier import PoolingConfig
@@ -12,7 +12,7 @@ from seqjax.models.reading import RecurrentReaderConfig
 from seqjax.models.word_features import WordFeatures, WordFeaturesConfig
 from seqjax.tasks.classify_config import PRESETS, ClassifyConfig
 from seqjax.tasks.classify_front import FRONTS, Front
-from seqjax.tasks.elmo_start import check_dropout, open_elmo
+from seqjax.tasks.elmo_start import open_elmo
 from seqjax.tasks.pretrained import PretrainedConfig
 from seqjax.training.devices import writer_first
 from seqjax.training.folder import RunFolder
@@ -29,7 +29,7 @@ class ElmoClassifierConfig:
     elmo_dropout: float = 0.5  # probability of zeroing a feature of the mix of ELMo's layers
 
     def __post_init__(self):
-        check_dropout("ElmoClassifierConfig", self.elmo_dropout)
+        check_share("ElmoClassifierConfig", "elmo_dropout", self.elmo_dropout)
         if self.words.characters != "none":
             raise InputError(
                 f"ElmoClassifierConfig: ELMo reads the spelling of words already, so `words.characters` should be "

@@ -78,9 +78,3 @@ def draw_mix(params, folder: RunFolder) -> None:
         figure.savefig(folder.path / "scalar_mix.png")
     except (InputError, OSError):  # the extra `viz` is missing, or the disk is full: the curves say so
         return
-
-
-def check_dropout(where: str, dropout: float) -> None:
-    """Refuse what is no probability below 1."""
-    if not 0 <= dropout < 1:
-        raise InputError(f"{where}: `elmo_dropout` should lie in [0, 1), but it is {dropout}.")

@@ -19,6 +19,7 @@ from seqjax.training.configuration import from_dict
 from seqjax.training.devices import writer_first
 from seqjax.training.folder import RunFolder, read_run
 from seqjax.training.manifest import is_sealed
+from seqjax.training.state import with_leaves
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -126,13 +127,13 @@ def start_from(init: Callable[[Any], Any], loaded: Mapping[str, Any]) -> Callabl
         {'a': {'b': 5.0, 'c': 2.0}}
     """
 
-    def begin(loaded, key):
+    def begin(init, loaded, key):
         params = init(key)
         for path, part in loaded.items():
             params = _put(params, path.split("/"), part, path)
         return params
 
-    return jax.tree_util.Partial(begin, dict(loaded))
+    return jax.tree_util.Partial(begin, with_leaves(init), dict(loaded))
 
 
 def _put(params, names: list[str], part, path: str):

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from seqjax.checks import InputError
+from seqjax.checks import InputError, check_share
 from seqjax.data.sentences import encode_words
 from seqjax.models.bert_reading import WordBERT
-from seqjax.tasks.bert_start import check_dropout, describe, open_bert
+from seqjax.tasks.bert_start import describe, open_bert
 from seqjax.tasks.pretrained import PretrainedConfig
 from seqjax.tasks.tag import PRESETS, TagConfig
 from seqjax.tasks.tag_front import FRONTS, Front, Sentence
@@ -25,7 +25,7 @@ class BertTaggerConfig:
     dropout: float = 0.1  # of BERT: probability of zeroing an activation, or a weight of attention
 
     def __post_init__(self):
-        check_dropout("BertTaggerConfig", self.dropout)
+        check_share("BertTaggerConfig", "dropout", self.dropout)
         if self.pieces < 1:
             raise InputError(f"BertTaggerConfig: `pieces` should be at least 1, but it is {self.pieces}.")
 

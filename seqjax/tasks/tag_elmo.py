@@ -3,9 +3,10 @@
 import dataclasses
 from collections.abc import Sequence
 
+from seqjax.checks import check_share
 from seqjax.models.elmo_reading import ElmoReader
 from seqjax.models.tagger import RecurrentTaggerConfig
-from seqjax.tasks.elmo_start import check_dropout, open_elmo
+from seqjax.tasks.elmo_start import open_elmo
 from seqjax.tasks.pretrained import PretrainedConfig
 from seqjax.tasks.tag import PRESETS, WordTagConfig
 from seqjax.tasks.tag_front import FRONTS, Front, Sentence, word_front
@@ -20,7 +21,7 @@ class ElmoTaggerConfig(RecurrentTaggerConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        check_dropout("ElmoTaggerConfig", self.elmo_dropout)
+        check_share("ElmoTaggerConfig", "elmo_dropout", self.elmo_dropout)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -16,6 +17,7 @@ from seqjax.checks import InputError, check_shape
 from seqjax.interop.word_vectors import WordVectors, read_shape, read_vectors, write_vectors
 from seqjax.training.devices import writer_first
 from seqjax.training.folder import RunFolder
+from seqjax.training.state import with_leaves
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,19 +82,26 @@ def start_with(init: Callable[[Any], Any], path: str, known: Known | None) -> Ca
         init: makes a nested dict.
         path: where the table (V, E) is, e.g. ``words/table``.
         known: None leaves ``init`` as it is.
+
+    Returns:
+        A pytree that can be called, the vectors its leaves: given to a jitted function, they are no constants of its
+        program.
     """
     if known is None:
         return init
     spread = float(known.vectors[known.known].std())
 
-    def put(part, names: list[str]):
+    def put(part, names: list[str], vectors, has):
         if names:
-            return part | {names[0]: put(part[names[0]], names[1:])}
-        check_shape("embeddings", path, part, "(V, E)", known.vectors.shape)
+            return part | {names[0]: put(part[names[0]], names[1:], vectors, has)}
+        check_shape("embeddings", path, part, "(V, E)", vectors.shape)
         random = part * (spread / jnp.maximum(part.std(), 1e-12))
-        return jnp.where(known.known[:, None], known.vectors, random)
+        return jnp.where(has[:, None], vectors, random)
 
-    return lambda key: put(init(key), path.split("/"))
+    def begin(init, vectors, has, key):
+        return put(init(key), path.split("/"), vectors, has)
+
+    return jax.tree_util.Partial(begin, with_leaves(init), known.vectors, known.known)
 
 
 def fill_vectors(table: np.ndarray, words: Sequence[str], config: EmbeddingsConfig) -> tuple[np.ndarray, str]:

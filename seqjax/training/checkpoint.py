@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seqjax.checks import InputError
+from seqjax.checks import InputError, check_count
 from seqjax.training import leaves, manifest
 from seqjax.training.store import DOCUMENT, Store
 
@@ -67,8 +67,7 @@ class Checkpoints:
     """
 
     def __init__(self, folder: str | Path, *, keep_last: int = 3, warn: Callable[[str], None] = to_stderr):
-        if keep_last < 1:
-            raise InputError(f"Checkpoints: `keep_last` should be at least 1, but it is {keep_last}.")
+        check_count("Checkpoints", "keep_last", keep_last)
         self.folder, self.keep_last, self.warn = Path(folder).absolute(), keep_last, warn
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._saving: Future | None = None

@@ -23,7 +23,7 @@ from seqjax.training.folder import RunFolder
 from seqjax.training.optimizers import OptimizerConfig, make_optimizer, make_plateau, make_schedule
 from seqjax.training.recorder import Recorder
 from seqjax.training.signals import StopFlag
-from seqjax.training.state import TrainState, create_state
+from seqjax.training.state import TrainState, create_state, with_leaves
 from seqjax.training.step import Objective, make_train_step, parallel
 
 IN_FLIGHT = 2  # steps dispatched before the oldest must have finished
@@ -115,9 +115,7 @@ class Trainer:
 
     def _begin(self, recorder: Recorder) -> tuple[TrainState, Any]:
         carry = self.job.carry(self.config.batch_size)
-        average, init = self.config.average > 0, self.job.init
-        if not isinstance(init, jax.tree_util.Partial):  # whose arrays are arguments of the program
-            init = jax.tree_util.Partial(init)
+        average, init = self.config.average > 0, with_leaves(self.job.init)
         make = jax.jit(lambda init, key: create_state(init(key), self.transform, average=average))
         state = jax.eval_shape(make, init, self.key)._replace(
             carry=carry

@@ -57,10 +57,10 @@ class OptimizerConfig:
                 f"--optimizer.learning-rate should be a finite number at or above 0, but it is {self.learning_rate}. "
                 "Try 0.003."
             )
-        check_choice("--optimizer.name", "name", self.name, known_optimizers())
+        check_choice("OptimizerConfig", "name", self.name, known_optimizers())
         if not (math.isfinite(self.clip) and self.clip >= 0):
             raise InputError(f"--optimizer.clip should be a finite norm, or 0 for none, but it is {self.clip}.")
-        check_choice("--optimizer.schedule", "schedule", self.schedule, typing.get_args(Schedule))
+        check_choice("OptimizerConfig", "schedule", self.schedule, typing.get_args(Schedule))
         if not 0 <= self.final <= 1:
             raise InputError(
                 f"--optimizer.final should be a fraction of the learning rate, in [0, 1], but it is {self.final}."

@@ -1,5 +1,6 @@
 """What training carries from step to step."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -47,3 +48,17 @@ def create_state(params, optimizer: optax.GradientTransformation, carry=None, av
         average=jax.tree.map(jnp.array, params) if average else None,
         carry=carry,
     )
+
+
+def with_leaves(function: Callable[..., Any]) -> jax.tree_util.Partial:
+    """A function as a pytree: what it is made with is an argument of a jitted function, not a constant of its program.
+
+    Args:
+        function: a ``jax.tree_util.Partial``, whose arrays are its leaves, or any other, which has none.
+
+    Example:
+        >>> add = with_leaves(jax.tree_util.Partial(jnp.add, jnp.ones(1000)))
+        >>> jax.make_jaxpr(lambda f, x: f(x))(add, 1.0).consts
+        []
+    """
+    return function if isinstance(function, jax.tree_util.Partial) else jax.tree_util.Partial(function)
