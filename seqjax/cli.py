@@ -249,18 +249,21 @@ def inspect(arguments: list[str]) -> None:
 
 def import_files(arguments: list[str]) -> None:
     """A model of another program becomes a run."""
-    from seqjax.tasks.lm_import import import_gpt2
+    from seqjax.tasks import imported
 
     @dataclasses.dataclass(frozen=True)
     class Import:
-        """Make a run of lm from a GPT-2 in the files of the transformers library (extra `pretrained`)."""
+        """Make a run of lm from a GPT-2, or of mlm from a BERT, in the files of the transformers library.
+
+        Needs the extra `pretrained`.
+        """
 
         files: Annotated[str, _folder("FOLDER")]  # folder with config.json, model.safetensors and a tokenizer's files
         out: str = ""  # folder of the run that is made; default: runs/FOLDER
 
     options = parse(Import, arguments, "import")
     out = options.out or f"runs/{Path(options.files).resolve().name}"
-    print(*import_gpt2(options.files, out), sep="\n")
+    print(*imported.import_files(options.files, out), sep="\n")
 
 
 VERBS: dict[str, Callable[[list[str]], int | None]] = {
@@ -280,7 +283,7 @@ USAGE = """seqjax: train sequence models, and use them
   seqjax generate RUN [--prompt TEXT]        write on from a prompt; a run of sketch draws: --out DIR
   seqjax score RUN < lines                   log-probability and perplexity of each line
   seqjax inspect RUN                         configuration, parameters, checkpoints; --positions DIR: pictures
-  seqjax import FOLDER [--out RUN]           a run from the files of a GPT-2
+  seqjax import FOLDER [--out RUN]           a run from the files of a GPT-2 or a BERT
 
   of vectors of words:
   seqjax neighbours RUN WORD                 the words nearest to it

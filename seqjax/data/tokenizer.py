@@ -194,6 +194,8 @@ class Tokenizer:
     def _check_seen(self, text: str) -> None:
         if self.kind in ("byte", "bpe", "word"):
             return
+        if isinstance(change := self.library.normalizer, tokenizers.normalizers.BertNormalizer):  # of another program
+            text = change.normalize_str(text)
         points = code_points(text)
         unseen = np.flatnonzero(~np.isin(points, self._alphabet))
         if self.kind != "char":

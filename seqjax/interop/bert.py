@@ -3,14 +3,15 @@
 V vocabulary, D features, F hidden features, L layers. A linear map is (out, in) there, (in, out) here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from seqjax.interop.named import NORM, array_of, count_layers
+from seqjax.interop.named import NORM, array_of, count_layers, stacked
 
 EMBEDDINGS = {"tokens": "word_embeddings", "positions": "position_embeddings", "segments": "token_type_embeddings"}
+OLDER = {"gamma": "weight", "beta": "bias"}
 HEADS = "cls.predictions.bias"  # stands in models that fill in masks
 
 
@@ -28,7 +29,7 @@ def bert_parameters(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
         A nested dict. Heads that are not in ``arrays`` are left out: take those of a fresh model.
 
     Raises:
-        InputError: an array is missing, or the layers are not numbered from 0 on.
+        InputError: an array is missing, or the layers are not numbered from 0 on, or are not alike.
 
     Example:
         >>> bert_parameters({"embeddings.word_embeddings.weight": np.ones((7, 4))})
@@ -36,6 +37,7 @@ def bert_parameters(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
         ...
         seqjax.checks.InputError: bert_parameters: `embeddings.position_embeddings.weight` is missing ...
     """
+    arrays = {_renamed(name): array for name, array in arrays.items()}
     inside = "bert." if any(name.startswith("bert.") for name in arrays) else ""
     own = {name.removeprefix(inside): array for name, array in arrays.items() if name.startswith(inside)}
     bert: dict[str, Any] = {
@@ -43,7 +45,7 @@ def bert_parameters(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     }
     bert["norm"] = _norm(own, "embeddings.LayerNorm")
     layers = count_layers("bert_parameters", own, "encoder.layer.")
-    bert["deep"] = {"blocks": _stacked([_block(own, f"encoder.layer.{n}.") for n in range(layers)])}
+    bert["deep"] = {"blocks": _blocks(own, layers)}
     if any(name.startswith("pooler.") for name in own):
         bert["pooler"] = _linear(own, "pooler.dense")
     if HEADS not in arrays:
@@ -56,28 +58,35 @@ def bert_parameters(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     return found
 
 
-def _block(arrays: Mapping[str, np.ndarray], place: str) -> dict[str, Any]:
-    """One layer; queries, keys and values are one product here."""
-    parts = [_linear(arrays, f"{place}attention.self.{name}") for name in ("query", "key", "value")]
+def _renamed(name: str) -> str:
+    """The name that a layer norm's scale and bias have since: the files of 2018 say gamma and beta."""
+    whole, dot, last = name.rpartition(".")
+    return whole + dot + OLDER.get(last, last)
+
+
+def _blocks(arrays: Mapping[str, np.ndarray], layers: int) -> dict[str, Any]:
+    """All layers as one, each array (L, ...); queries, keys and values are one product here."""
+
+    def linear(name: str) -> dict[str, np.ndarray]:
+        kernel, bias = (_layers(arrays, layers, f"{name}.{kind}") for kind in ("weight", "bias"))
+        return {"kernel": kernel.swapaxes(1, 2), "bias": bias}
+
+    def norm(name: str) -> dict[str, np.ndarray]:
+        return {own: _layers(arrays, layers, f"{name}.{their}") for own, their in NORM.items()}
+
+    parts = [linear(f"attention.self.{name}") for name in ("query", "key", "value")]
     inputs = {name: np.concatenate([part[name] for part in parts], axis=-1) for name in ("kernel", "bias")}
-    up, down = _linear(arrays, f"{place}intermediate.dense"), _linear(arrays, f"{place}output.dense")
     return {
-        "mixer": {"inputs": inputs, "output": _linear(arrays, f"{place}attention.output.dense")},
-        "mixer_norm": _norm(arrays, f"{place}attention.output.LayerNorm"),
-        "feed_forward": {"up": up, "down": down},
-        "feed_forward_norm": _norm(arrays, f"{place}output.LayerNorm"),
+        "mixer": {"inputs": inputs, "output": linear("attention.output.dense")},
+        "mixer_norm": norm("attention.output.LayerNorm"),
+        "feed_forward": {"up": linear("intermediate.dense"), "down": linear("output.dense")},
+        "feed_forward_norm": norm("output.LayerNorm"),
     }
 
 
-def _stacked(blocks: Sequence[dict]) -> dict[str, Any]:
-    """Layers alike as one, each array (L, ...)."""
-    first = blocks[0]
-    return {
-        name: _stacked([block[name] for block in blocks])
-        if isinstance(first[name], dict)
-        else np.stack([block[name] for block in blocks])
-        for name in first
-    }
+def _layers(arrays: Mapping[str, np.ndarray], layers: int, name: str) -> np.ndarray:
+    names = [f"encoder.layer.{number}.{name}" for number in range(layers)]
+    return stacked("bert_parameters", {one: _array(arrays, one) for one in names})
 
 
 def _linear(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:

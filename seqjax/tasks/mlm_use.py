@@ -12,6 +12,7 @@ from seqjax.checks import InputError
 from seqjax.data import Tokenizer
 from seqjax.data.sentence_pairs import enclose
 from seqjax.data.sentences import Special, encode_words, plain
+from seqjax.decoding.prompts import bucket
 from seqjax.models.bert import BertConfig, MaskedModel, at
 from seqjax.tasks.unknown_words import tell_unknown
 
@@ -119,7 +120,7 @@ def fillings(filler: Filler, prompts: Sequence[Prompt], best: int) -> Iterator[l
     for first in range(0, len(prompts), ROWS):
         rows = prompts[first : first + ROWS]
         batch = lay(filler, [prompt.tokens for prompt in rows])
-        places = np.zeros((ROWS, -(-most // 8) * 8), np.int32)
+        places = np.zeros((len(batch["tokens"]), -(-most // 8) * 8), np.int32)
         for row, prompt in enumerate(rows):
             places[row, : len(prompt.places)] = prompt.places
         logits = np.asarray(scores(filler.params, batch, places), np.float64)
@@ -176,9 +177,10 @@ def put(tokenizer: Tokenizer, line: str, symbols: Sequence[int]) -> str:
     return parts[0] + "".join(text + part for text, part in zip(texts, parts[1:], strict=True))
 
 
-def lay(filler: Filler, rows: Sequence[np.ndarray], count: int = ROWS) -> dict[str, np.ndarray]:
-    """Rows of tokens (T,) as one batch of the model's longest shape, filled up with rows of padding."""
-    time = -(-filler.model.longest // 8) * 8
+def lay(filler: Filler, rows: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """Rows of tokens (T,) as one batch: 16, 32, 64, … steps long, filled up to 1, 2, 4, … rows."""
+    time = min(bucket(max(map(len, rows))), -(-filler.model.longest // 8) * 8)
+    count = bucket(len(rows), smallest=1)
     tokens, mask = np.zeros((count, time), np.int32), np.zeros((count, time), bool)
     for row, ids in enumerate(rows):
         tokens[row, : len(ids)], mask[row, : len(ids)] = ids, True
