@@ -119,6 +119,10 @@ def check_shape(where: str, name: str, array, letters: str, sizes: Sequence[int 
 def check_mask(where: str, name: str, mask, letters: str, sizes: Sequence[int | None]) -> None:
     """Refuse a mask that is not boolean, or not of the wanted shape."""
     check_shape(where, name, mask, letters, sizes)
+    if not hasattr(mask, "dtype"):
+        raise InputError(
+            f"{where}: `{name}` should be a boolean array, but it is {mask!r:.40}. Try `jnp.array({name})`."
+        )
     if mask.dtype != np.bool_:
         raise InputError(
             f"{where}: `{name}` should be boolean, True on real steps, but its type is {mask.dtype}. "

@@ -266,3 +266,17 @@ REFUSED = {
 def test_what_does_not_fit_is_refused(said):
     with pytest.raises(InputError, match=said):
         REFUSED[said]()
+
+
+@pytest.mark.parametrize("mask", [None, masks.Structured(causal=True), jnp.array([[[False, True], [True, True]]])])
+def test_a_bias_of_minus_infinity_forbids_as_a_mask_does(mask):
+    query = jnp.zeros((1, 2, 2, 8))
+    value = jnp.arange(32.0).reshape(1, 2, 2, 8)
+    bias = jnp.full((2, 2, 2), -jnp.inf).at[0, :, 1].set(0.0).at[1, :, 0].set(0.0)  # each head its own key
+    found = [
+        attention(query, query, value, mask=mask, bias=bias, method=method)
+        for method in ("plain", "chunked", "library")
+    ]  # fmt: skip
+    np.testing.assert_allclose(found[1], found[0], atol=1e-6)
+    np.testing.assert_allclose(found[2], found[0], atol=1e-6)
+    assert bool(jnp.isfinite(found[0]).all())

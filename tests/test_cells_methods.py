@@ -1,5 +1,7 @@
 """Methods in float32, second derivatives, batch axes, and eager calls, over every cell."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from catalogue import CELLS, B, name_of
 from cell_runs import QUICKLY, assert_same, host, make_case, outcome
 
-from seqjax import cells, unroll
+from seqjax import InputError, cells, unroll
 
 FEW = ["lstm", "lstm-time-aware", "lstm-of-symbols", "bahdanau"]  # one input, two inputs, ids, a context
 each_cell = pytest.mark.parametrize("row", CELLS, ids=name_of)
@@ -153,3 +155,41 @@ def test_the_time_to_the_next_visit_skips_what_is_masked():
     assert following[0, jnp.array([0, 1, 3])].tolist() == [2.0, 5.0, 0.0]
     assert float(following[1, 4]) == 0.0
     assert cells.reversed_elapsed(elapsed)[1, :, 0].tolist() == [1.0, 2.0, 3.0, 4.0, 0.0]
+
+
+class Weights(NamedTuple):
+    kernel: jax.Array
+
+
+class State(NamedTuple):
+    hidden: jax.Array
+
+
+def without_self_connections(weights, state, drive, dot, context=None):
+    """A step that reads its matrix directly too, and its drive in a vector that is multiplied."""
+    first = dot(state.hidden, weights.kernel, drive) - jnp.diagonal(weights.kernel) * state.hidden
+    return State(jnp.tanh(first + dot(drive * state.hidden, weights.kernel))), ()
+
+
+def test_what_is_read_beside_a_product_has_its_gradient_too():
+    cell = cells.Cell(
+        "own",
+        lambda key, inputs, features, dtype=jnp.float32: Weights(0.5 * jax.random.normal(key, (features, features))),
+        lambda params, batch, dtype=jnp.float32: State(jnp.zeros((*batch, 4), dtype)),
+        lambda params, xs: xs,
+        without_self_connections,
+        lambda state: state.hidden,
+    )
+    params, xs = cell.init(jax.random.key(0), 4, 4), jax.random.normal(jax.random.key(1), (2, 5, 4))
+
+    def loss(method, params, xs):
+        return (unroll(cell, params, xs, method=method)[1] ** 2).sum()
+
+    found, wanted = (jax.grad(loss, argnums=(1, 2))(method, params, xs) for method in ("fused", "scan"))
+    assert_same(found, wanted, tolerance=1e-5)
+
+
+def test_a_matrix_for_a_state_is_refused_with_what_to_do():
+    cell = cells.LSTM._replace(name="own", initial_state=lambda params, batch, dtype: State(jnp.zeros((*batch, 4, 4))))
+    with pytest.raises(InputError, match=r"own should be floating vectors.*float32 \(2, 4, 4\).*\(\*B, H·H\)"):
+        unroll(cell, cells.LSTM.init(jax.random.key(0), 3, 4), jnp.ones((2, 4, 3)))

@@ -66,7 +66,7 @@ def test_looking_inside_refuses_the_same(name):
 @pytest.mark.parametrize("row", CELLS, ids=name_of)
 def test_every_cell_refuses_widths_that_are_none(row, in_features, features):
     name, width = ("in_features", in_features) if in_features < 1 else ("features", features)
-    with pytest.raises(InputError, match=f"`{name}` should be an integer, at least 1, but it is {width}"):
+    with pytest.raises(InputError, match=f"`{name}` should be at least 1, but it is {width}"):
         row.cell.init(jax.random.key(0), in_features, features)
 
 

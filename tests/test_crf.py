@@ -136,3 +136,17 @@ def test_shapes_that_do_not_fit_are_refused():
         crf.log_partition(emissions, transitions, jnp.ones((B, T + 1), bool))
     with pytest.raises(InputError, match=r"`tags` should be"):
         crf.log_likelihood(emissions, jnp.zeros((B,), int), transitions)
+
+
+def test_minus_infinity_is_forbidden_tags_are_checked_and_no_time_is_borne():
+    rule = crf.Transitions(jnp.zeros(2), jnp.array([[0.0, -jnp.inf]] * 2), jnp.zeros(2))
+    np.testing.assert_allclose(crf.marginals(jnp.zeros((3, 2)), rule), [[0.5, 0.5], [1, 0], [1, 0]], atol=1e-6)
+    for tags in (-1, 2):
+        with pytest.raises(InputError, match=r"`tags` should hold ids in \[0, 2\)"):
+            crf.log_likelihood(jnp.zeros((1, 2)), jnp.array([tags]), rule)
+    nothing = jnp.zeros((3, 0, 2))
+    np.testing.assert_array_equal(crf.log_partition(nothing, rule), 0)
+    np.testing.assert_array_equal(crf.log_likelihood(nothing, jnp.zeros((3, 0), int), rule), 0)
+    tags, score = crf.viterbi(nothing, rule)
+    assert tags.shape == (3, 0)
+    np.testing.assert_array_equal(score, 0)

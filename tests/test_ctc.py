@@ -192,3 +192,13 @@ def test_the_picture_names_every_spike():
         posteriors(table, ["blank", "a"])
     with pytest.raises(InputError, match="one step"):
         posteriors(np.zeros((0, 2)), ["blank", "a"])
+
+
+def test_a_symbol_that_is_impossible_makes_nothing_else_so():
+    logits = jnp.array([[[0.0, 0.0, -jnp.inf]]])
+
+    def loss(logits):
+        return ctc_loss(logits, jnp.ones((1, 1), bool), jnp.array([[1]]))[0].sum()
+
+    np.testing.assert_allclose(loss(logits), np.log(2), rtol=1e-6)
+    np.testing.assert_allclose(jax.grad(loss)(logits), [[[0.5, -0.5, 0.0]]], atol=1e-6)

@@ -8,6 +8,7 @@ from decodables import CASES, END, ROWS, M, V, logits_after, slow_allowed, slow_
 
 from seqjax.checks import InputError
 from seqjax.decoding import Decodable, Limits, Sampling, generate, score, stream
+from seqjax.decoding.engine import check_vocabulary
 from seqjax.decoding.limits import forbid
 from seqjax.ops.dropout import row_keys
 
@@ -179,7 +180,7 @@ def test_what_does_not_fit_is_refused(way, options, said):
 def test_numbers_below_zero_are_no_limits():
     with pytest.raises(InputError, match=r"min_length.*at least 0.*-1"):
         Limits(min_length=-1)
-    with pytest.raises(InputError, match=r"no_repeat_ngram.*at least 1.*-2"):
+    with pytest.raises(InputError, match=r"no_repeat_ngram.*at least 0.*-2.*Try 3"):
         Limits(no_repeat_ngram=-2)
 
 
@@ -195,3 +196,9 @@ def test_references_that_do_not_fit_are_refused(targets, mask, said):
     model, params, inputs, last = CASES["table"]
     with pytest.raises(InputError, match=f"score: .*{said}"):
         score(model, params, inputs([0, 1, 2]), jnp.asarray(last), targets, mask)
+
+
+@pytest.mark.parametrize("end", [[0, 1], (0, 1), jnp.array(0), 0.0])
+def test_an_end_that_is_no_id_is_refused(end):
+    with pytest.raises(InputError, match="generate: `end` should be one id, an integer, or None"):
+        check_vocabulary("generate", np.array([0]), end, 2)

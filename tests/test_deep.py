@@ -258,7 +258,7 @@ def cached(rngs):
     [
         (lambda r: SelfAttention(10, 4, rngs=r), "D = 10, should be a multiple of `heads`, N = 4. Try D = 8 or D = 12"),
         (lambda r: SelfAttention(8, 4, kv_heads=3, rngs=r), "multiple of `kv_heads`, G = 3"),
-        (lambda r: CrossAttention(8, 0, rngs=r), "at least 1 head"),
+        (lambda r: CrossAttention(8, 0, rngs=r), "`heads` should be at least 1"),
         (lambda r: SelfAttention(6, 2, positions="rotary", rngs=r), "K = 3 is odd"),
         (lambda r: SelfAttention(8, 2, positions="rotory", rngs=r), "Did you mean `rotary`"),
         (lambda r: SelfAttention(8, 2, window=0, rngs=r), "`window`"),
@@ -269,7 +269,7 @@ def cached(rngs):
         (lambda r: cached(r)[0](inputs(2), state=cached(r)[1]), "C = 4 slots, but 3 are used, so 1 are free"),
         (lambda r: check_room(cached(r)[1], 2), "capacity of at least 5"),
         (lambda r: cached(r)[0](inputs(1), state=cached(r)[1], reset=jnp.ones((B, 1), bool)), "one document a row"),
-        (lambda r: Lambda(D, N, reach=0, rngs=r), "R = 0"),
+        (lambda r: Lambda(D, N, reach=0, rngs=r), "`reach` should be at least 1"),
         (lambda r: Lambda(D, 3, reach=4, rngs=r), "multiple of `heads`, N = 3"),
         (lambda r: Lambda(D, N, reach=4, causal=False, rngs=r).start(1), "no later step"),
         (lambda r: mixer("lstn", D, N, rngs=r), "Did you mean `lstm`"),

@@ -7,12 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 from parameters import drawn
 
 from seqjax.checks import InputError
 from seqjax.decoding import Sampling, generate, pad_prompts
 from seqjax.decoding.decodable import for_steps
-from seqjax.models import GPTConfig, gpt
+from seqjax.models import GPT, GPTConfig, gpt
 from seqjax.ops.dropout import row_keys
 
 V, T, STEPS = 11, 13, 9
@@ -232,3 +233,17 @@ def test_an_impossible_shape_is_refused(shape, words):
 def test_a_context_of_nothing_is_refused():
     with pytest.raises(InputError, match="`context` should be at least 1"):
         gpt(GPTConfig(), V, 0)
+
+
+@pytest.mark.parametrize("positions", ["learned", "sinusoidal", "rotary"])
+def test_what_its_caches_remember_is_counted(positions):
+    model = GPT(GPTConfig(features=8, layers=1, heads=2, positions=positions), 7, 4, rngs=nnx.Rngs(0))
+    state, _ = model(jnp.array([[0, 1]]), state=model.start(1))
+    _, last = model(jnp.array([[2]]), state=state)
+    np.testing.assert_allclose(last, model(jnp.array([[0, 1, 2]]))[1][:, 2:], atol=1e-5)
+
+
+def test_more_steps_than_positions_are_refused_in_a_program_too():
+    model = GPT(GPTConfig(features=8, layers=1, heads=2), 7, 4, rngs=nnx.Rngs(0))
+    with pytest.raises(InputError, match="at most C = 4 steps, the positions that are learned, but T = 6"):
+        jax.eval_shape(lambda ids: model(ids)[1], jnp.zeros((1, 6), int))

@@ -257,8 +257,8 @@ def _keys(tree):
 @pytest.mark.parametrize(
     "build, words",
     [
-        (lambda r: Recurrent(cells.GRU, 0, H, rngs=r), "D=0"),
-        (lambda r: Recurrent(cells.GRU, D, -1, rngs=r), "H=-1"),
+        (lambda r: Recurrent(cells.GRU, 0, H, rngs=r), "`in_features` should be at least 1, but it is 0"),
+        (lambda r: Recurrent(cells.GRU, D, -1, rngs=r), "`features` should be at least 1, but it is -1"),
         (lambda r: Stack(cells.GRU, D, H, layers=0, rngs=r), "`layers`"),
         (lambda r: Stack(cells.GRU, D, H, rngs=r)(jnp.ones((2, 5, D + 1))), "4"),
         (lambda r: Stack(cells.GRU, D, H, rngs=r)(jnp.ones((2, 5, D)), mask=jnp.ones((2, 4), bool)), "mask"),
@@ -269,3 +269,47 @@ def _keys(tree):
 def test_what_does_not_fit_is_refused_with_its_size(build, words):
     with pytest.raises((InputError, TypeError), match=words):
         build(nnx.Rngs(0))
+
+
+def test_parameters_that_are_not_the_modules_are_refused():
+    params, apply = functional(Stack(cells.GRU, D, H, layers=2, rngs=nnx.Rngs(0)))
+    xs = jnp.ones((2, 5, D))
+    for wrong, words in (
+        ({"layers": {0: params["layers"][0]}}, r"Stack: the parameters should have `layers\.1\.params\.bias`"),
+        (params | {"layer": {}, "kernel": jnp.ones(3)}, "there should be no parameter `kernel`"),
+        (jax.tree.map(lambda leaf: leaf[:2], params), r"`layers\.0\.params\.bias` should be \("),
+    ):
+        with pytest.raises(InputError, match=words):
+            apply(wrong, xs)
+
+
+def test_states_are_one_a_layer_or_none():
+    stack = Stack(cells.GRU, D, H, layers=2, rngs=nnx.Rngs(0))
+    states = stack.start((2,))
+    with pytest.raises(InputError, match="one a layer, 2, but they are 3"):
+        stack(jnp.ones((2, 5, D)), state=(*states, states[0]))
+    both = Bidirectional(cells.GRU, D, H, rngs=nnx.Rngs(0))
+    given, absent = (both(jnp.ones((2, 5, D)), state=state)[1] for state in ((None, None), None))
+    np.testing.assert_array_equal(given, absent)
+
+
+def test_visits_are_read_backwards_with_the_time_to_the_next():
+    layer = Bidirectional(cells.LSTMTimeAware, D, H, rngs=nnx.Rngs(0))
+    features = jax.random.normal(jax.random.key(0), (2, 5, D))
+    elapsed = jax.random.uniform(jax.random.key(1), (2, 5, 1)).at[:, 0].set(0)
+    mask = jnp.array([[True] * 5, [True, False, True, True, False]])
+    _, ys = layer(cells.Visits(features, elapsed), mask=mask)
+    backwards = cells.Visits(features, cells.reversed_elapsed(elapsed, mask))
+    np.testing.assert_array_equal(ys[..., H:], layer.backward(backwards, mask=mask)[1])
+
+
+def test_float64_trains_as_float32_does():
+    with jax.enable_x64(True):
+        xs = jax.random.normal(jax.random.key(0), (2, 5, D), jnp.float64)
+        layer = Recurrent(cells.GRU, D, H, rngs=nnx.Rngs(0))
+        params, apply = functional(layer)
+        assert {leaf.dtype.name for leaf in jax.tree.leaves(params)} == {"float64"}
+        for kind in (jnp.float64, jnp.float32):  # weights of a file may be narrower than what they read
+            given = jax.tree.map(lambda leaf, kind=kind: leaf.astype(kind), params)
+            grown = jax.grad(lambda params: apply(params, xs)[1].sum())(given)
+            assert {leaf.dtype for leaf in jax.tree.leaves(grown)} == {jnp.dtype(kind)}

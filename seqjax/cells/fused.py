@@ -155,12 +155,13 @@ def _backward(cell: Cell, reverse: bool, saved: Saved, cotangents):
             0, clock.length, step, (future, totals, rooms, own, vectors)
         )  # fmt: skip
         grown, dx = _pull(cell, weights, xs, jax.tree.unflatten(structure, rooms))
-        gradients = [a + b for a, b in zip(gradients, jax.tree.leaves(grown), strict=True)]
+        gradients = [a + b.astype(a.dtype) for a, b in zip(gradients, jax.tree.leaves(grown), strict=True)]
         for j, (place, slot) in enumerate(zip(plan.matrices, plan.slots, strict=True)):
-            gradients[place] += _over_time(vectors[plan.read[j]], own[j] if slot is None else rooms[slot])
+            new = _over_time(vectors[plan.read[j]], own[j] if slot is None else rooms[slot])
+            gradients[place] += new.astype(gradients[place].dtype)
         return past, totals, gradients, clock.paste(dxs, dx, begin)
 
-    small = {i: leaf for i, leaf in enumerate(leaves) if i not in plan.matrices}
+    small = {i: leaves[i] for i in plan.small}
     summed = initial, small, split_smooth(context)[0]
     smooth_xs, whole_xs = split_smooth(inputs.xs)
     nothing = *empty_sums((summed, leaves)), jax.tree.map(jnp.zeros_like, smooth_xs)
@@ -210,7 +211,7 @@ class Replay(NamedTuple):
         """What gets a gradient at every step, summed on the way: the initial state, small weights, the context."""
         weights, initial, context = self.saved.constants
         leaves = jax.tree.leaves(weights)
-        small = {i: leaf for i, leaf in enumerate(leaves) if i not in self.plan.matrices}
+        small = {i: leaves[i] for i in self.plan.small}
         return initial, small, split_smooth(context)[0]
 
     def _again(self, flags, sums, before, initial, drive, small, smooth, probes):

@@ -24,6 +24,7 @@ class Plan(NamedTuple):
     vectors: tuple[Shape, ...]  # (*B, I), each once
     kept: tuple[int, ...]  # the leaves of the drive that the backward pass needs
     output: int | None  # which leaf of the state ``cell.output`` returns as it is
+    small: tuple[int, ...]  # the leaves of the weights that a step reads by another way than ``dot``
 
 
 def make_plan(cell: Cell, weights, moment: Moment, state, initial, context) -> Plan:
@@ -60,26 +61,28 @@ def make_plan(cell: Cell, weights, moment: Moment, state, initial, context) -> P
             return value if sums is None else sums[len(found) - 1]
 
         moment = flags._replace(drive=jax.tree.unflatten(tree, drive))
-        return advance(cell, weights, state, initial, moment, dot, context)[0]
+        return advance(cell, weights, state, initial, moment, dot, context)[0], list(vectors)
 
     rest = (weights, state, initial, moment._replace(drive=None), context)
     jax.eval_shape(lambda drive, *rest: step(drive, None, *rest), drive, *rest)
     matrices, slots, sums, read = zip(*found, strict=True) if found else ((), (), (), ())
     shapes = tuple(_shape(vector) for vector in vectors)
-    used = _used_elsewhere(step, drive, list(sums), rest)
+    used, read_too = _used_elsewhere(step, drive, list(sums), rest)
     alone = [slot if slot not in used and slots.count(slot) == 1 else None for slot in slots]
     kept = tuple(i for i in range(len(drive)) if i not in alone)
-    return Plan(matrices, tuple(alone), sums, read, shapes, kept, _output_leaf(cell, state))
+    return Plan(matrices, tuple(alone), sums, read, shapes, kept, _output_leaf(cell, state), tuple(sorted(read_too)))
 
 
-def _used_elsewhere(step, drive, sums, rest) -> set[int]:
-    """Which leaves of the drive reach the new state by another way than as the addend of a ``dot``."""
+def _used_elsewhere(step, drive, sums, rest) -> tuple[set[int], set[int]]:
+    """Which leaves of the drive, and of the weights, reach the state, or a vector, by another way than a ``dot``."""
     traced = jax.make_jaxpr(step)(drive, sums, *rest).jaxpr
     live = {v for v in traced.outvars if isinstance(v, Var)}
     for equation in reversed(traced.eqns):
         if any(out in live for out in equation.outvars):
             live.update(v for v in equation.invars if isinstance(v, Var))
-    return {i for i in range(len(drive)) if traced.invars[i] in live}
+    weights = traced.invars[len(drive) + len(sums) :][: len(jax.tree.leaves(rest[0]))]
+    drives, others = ({i for i, v in enumerate(given) if v in live} for given in (traced.invars[: len(drive)], weights))
+    return drives, others
 
 
 def _output_leaf(cell: Cell, state) -> int | None:

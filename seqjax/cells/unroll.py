@@ -132,6 +132,7 @@ def arrange(cell: Cell, params, xs, state, initial, mask, reset, reverse: bool, 
     dtype = jnp.result_type(*jax.tree.leaves((params, xs)))
     with reading(cell, params):
         weights, zero = cell.prepare(params), cell.initial_state(params, batch_shape, dtype)
+    check_own_state(cell, zero, batch_shape)
     initial = broadcast_state(cell, zero, initial, "initial")
     start = initial if state is None else broadcast_state(cell, zero, state, "state")
     inputs = Inputs(xs, mask, reset if reset is None or not reverse else _towards_the_left(reset))
@@ -204,6 +205,16 @@ def check_inputs(xs, mask, reset) -> tuple[tuple[int, ...], int]:
         if flags is not None:
             check_mask("unroll", name, flags, "(*B, T)", (*batch_shape, time))
     return tuple(batch_shape), time
+
+
+def check_own_state(cell: Cell, zero: State, batch_shape: tuple[int, ...]) -> None:
+    """Refuse a cell whose state is not vectors of numbers: a fault of the cell."""
+    for leaf in jax.tree.leaves(zero):
+        if jnp.shape(leaf)[:-1] != batch_shape or not jnp.ndim(leaf) or not jnp.issubdtype(leaf.dtype, jnp.inexact):
+            raise InputError(
+                f"unroll: the state of {cell.name} should be floating vectors (*B, ·), here {(*batch_shape, 'any')}, "
+                f"but one is {leaf.dtype} {jnp.shape(leaf)}. A matrix is a vector too: (*B, H·H), reshaped in `step`."
+            )
 
 
 def broadcast_state(cell: Cell, own: State, state, name: str) -> State:

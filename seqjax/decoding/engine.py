@@ -154,8 +154,11 @@ def check_vocabulary(where: str, last, end, size: int) -> None:
     """Refuse last tokens and an end that are not in [0, V)."""
     if not isinstance(last, jax.core.Tracer):
         check_ids(where, "last", last, size)
-    if end is not None:
-        check_ids(where, "end", np.asarray(end), size)
+    if end is None:
+        return
+    if not isinstance(end, int | np.integer):
+        raise InputError(f"{where}: `end` should be one id, an integer, or None, but it is {end!r}.")
+    check_ids(where, "end", np.asarray(end), size)
 
 
 @functools.partial(jax.jit, static_argnums=(3, 4))

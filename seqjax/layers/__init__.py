@@ -10,6 +10,7 @@ from seqjax.layers.blocks import Group as Group
 from seqjax.layers.cache import Cache as Cache
 from seqjax.layers.cache import check_room as check_room
 from seqjax.layers.cache import count_positions as count_positions
+from seqjax.layers.cache import read_before as read_before
 from seqjax.layers.convolution import TCN as TCN
 from seqjax.layers.deep import Deep as Deep
 from seqjax.layers.deep import unstacked as unstacked

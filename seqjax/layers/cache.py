@@ -77,6 +77,17 @@ def check_room(cache: Cache, steps: int) -> None:
         )
 
 
+def read_before(state) -> Array | None:
+    """How many real tokens the caches in a state remember, (B,); None where there are none.
+
+    Example:
+        >>> read_before((empty_cache(2, 8, 1, 4),)).tolist(), read_before(None)
+        ([0, 0], None)
+    """
+    leaves = jax.tree.leaves(state, is_leaf=lambda leaf: isinstance(leaf, Cache))
+    return next((leaf.count for leaf in leaves if isinstance(leaf, Cache)), None)
+
+
 def append(cache: Cache, keys: Array, values: Array, mask: Array | None) -> Cache:
     """Write T steps into the next free slots of every row.
 

@@ -13,6 +13,7 @@ from jax import Array
 
 from seqjax.checks import check_count
 from seqjax.layers.blocks import Encoded
+from seqjax.layers.parameters import check_states
 from seqjax.ops.dropout import fold
 
 FEW = 4  # so many layers stand one after another: a training step of 4 is a tenth faster than by a loop, on CPU
@@ -79,6 +80,7 @@ class Deep(nnx.Module):
             how |= {"segments": segments}
         if state is None and not self._apart():
             return self._scan(xs, keys, memory, how)
+        check_states("Deep", state, self.layers)
         states = []
         for number in range(self.layers):
             given = None if state is None else state[number]

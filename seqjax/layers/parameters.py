@@ -4,7 +4,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from flax import nnx
+
+from seqjax.checks import InputError, nearest
 
 
 class Parameters(nnx.Module):
@@ -45,6 +48,9 @@ def functional(module: nnx.Module) -> Functional:
     Args:
         module: any NNX module whose variables are all Params.
 
+    Raises:
+        InputError: from ``apply``, where ``params`` lack a part, have one too many, or one of another shape.
+
     Example:
         >>> from seqjax.layers import Linear
         >>> layer = Linear(3, 4, rngs=nnx.Rngs(0))
@@ -53,13 +59,51 @@ def functional(module: nnx.Module) -> Functional:
         (['bias', 'kernel'], (2, 4))
     """
     definition, state = nnx.split(module)
+    wanted, name = _shapes(nnx.to_pure_dict(state)), type(module).__name__
 
     def apply(params, *args, method: str = "__call__", **kwargs):
+        _check_parts(name, wanted, _shapes(params))
         variables = jax.tree.map(lambda leaf: leaf, state)
         nnx.replace_by_pure_dict(variables, params)
         return getattr(nnx.merge(definition, variables), method)(*args, **kwargs)
 
     return Functional(nnx.to_pure_dict(state), apply)
+
+
+def _shapes(params) -> dict[str, tuple[int, ...]]:
+    """By name; layers apart, a tuple of arrays, have the shape of a stack of them."""
+    found = jax.tree.leaves_with_path(params, is_leaf=lambda leaf: isinstance(leaf, tuple))
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="."): (len(leaf), *np.shape(leaf[0]))
+        if isinstance(leaf, tuple)
+        else np.shape(leaf)
+        for path, leaf in found
+    }
+
+
+def _check_parts(name: str, wanted: dict[str, tuple[int, ...]], given: dict[str, tuple[int, ...]]) -> None:
+    if given == wanted:
+        return
+    for part in [*given, *wanted]:
+        if part not in wanted:
+            raise InputError(f"{name}: there should be no parameter `{part}`. {nearest(part, wanted)}")
+        if part not in given:
+            raise InputError(f"{name}: the parameters should have `{part}` {wanted[part]}, but it is missing.")
+        if given[part] != wanted[part]:
+            raise InputError(f"{name}: the parameter `{part}` should be {wanted[part]}, but it is {given[part]}.")
+
+
+def check_states(where: str, state, layers: int) -> None:
+    """Refuse states that are not one a layer; None is none.
+
+    Example:
+        >>> check_states("Stack", (1, 2, 3), 2)
+        Traceback (most recent call last):
+        ...
+        seqjax.checks.InputError: Stack: `state` should be one a layer, 2, but they are 3.
+    """
+    if state is not None and len(state) != layers:
+        raise InputError(f"{where}: `state` should be one a layer, {layers}, but they are {len(state)}.")
 
 
 def parameter_table(params) -> list[tuple[str, tuple[int, ...], int]]:

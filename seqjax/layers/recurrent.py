@@ -7,7 +7,19 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from seqjax.cells import Cell, Ready, SymbolParams, Symbols, make_ready, of_ready, of_symbols, reads_symbols, unroll
+from seqjax.cells import (
+    Cell,
+    Ready,
+    SymbolParams,
+    Symbols,
+    Visits,
+    make_ready,
+    of_ready,
+    of_symbols,
+    reads_symbols,
+    reversed_elapsed,
+    unroll,
+)  # fmt: skip
 from seqjax.cells.contract import check_cell
 from seqjax.checks import InputError, check_choice, check_count
 from seqjax.layers.parameters import Parameters
@@ -46,8 +58,9 @@ class Recurrent(nnx.Module):
         check_count("Recurrent", "in_features", in_features)
         check_count("Recurrent", "features", features)
         self.cell, self.reverse = cell, reverse
-        params = cell.init(rngs.params(), in_features, features)
-        start = cell.initial_state(params, (), jnp.float32)
+        dtype = jnp.result_type(float)  # float64 where JAX is told so, as other layers are
+        params = cell.init(rngs.params(), in_features, features, dtype)
+        start = cell.initial_state(params, (), dtype)
         self.params = Parameters(params)
         self.initial = Parameters(start) if learn_initial else None
         self.out_features = jax.eval_shape(cell.output, start).shape[-1]
@@ -93,7 +106,9 @@ class Recurrent(nnx.Module):
         own = self.cell.initial_state(self.params.values(), batch_shape, dtype)
         if self.initial is None:
             return own
-        return jax.tree.map(lambda leaf, like: jnp.broadcast_to(leaf, like.shape), self.initial.values(), own)
+        return jax.tree.map(
+            lambda leaf, like: jnp.broadcast_to(leaf.astype(like.dtype), like.shape), self.initial.values(), own
+        )
 
 
 class Bidirectional(nnx.Module):
@@ -134,10 +149,16 @@ class Bidirectional(nnx.Module):
         self.backward = Recurrent(cell, in_features, features, reverse=True, learn_initial=learn_initial, rngs=rngs)
         self.out_features = self.forward.out_features * (2 if merge == "concatenate" else 1)
 
-    def __call__(self, xs, *, state=(None, None), mask: Array | None = None, reset: Array | None = None, **how):
-        """Map ``xs`` (*B, T, D), or symbols, to ``((forward, backward) final states, ys)``, ys (*B, T, H or 2H)."""
-        first, left = self.forward(xs, state=state[0], mask=mask, reset=reset, **how)
-        last, right = self.backward(xs, state=state[1], mask=mask, reset=reset, **how)
+    def __call__(self, xs, *, state=None, mask: Array | None = None, reset: Array | None = None, **how):
+        """Map ``xs`` (*B, T, D), or symbols, to ``((forward, backward) final states, ys)``, ys (*B, T, H or 2H).
+
+        Of :class:`seqjax.cells.Visits`, the backward direction sees the time until the step to the right.
+        """
+        ahead, back = (None, None) if state is None else state
+        first, left = self.forward(xs, state=ahead, mask=mask, reset=reset, **how)
+        if isinstance(xs, Visits):
+            xs = xs._replace(elapsed=reversed_elapsed(xs.elapsed, mask))
+        last, right = self.backward(xs, state=back, mask=mask, reset=reset, **how)
         if self.merge == "concatenate":
             return (first, last), jnp.concatenate([left, right], axis=-1)
         return (first, last), (left + right) * (1.0 if self.merge == "sum" else 0.5)

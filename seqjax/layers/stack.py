@@ -6,6 +6,7 @@ from jax import Array
 
 from seqjax.cells import Cell, Ready, Symbols
 from seqjax.checks import InputError, check_count
+from seqjax.layers.parameters import check_states
 from seqjax.layers.recurrent import Bidirectional, Recurrent
 from seqjax.ops.dropout import dropout, fold
 
@@ -69,6 +70,7 @@ class Stack(nnx.Module):
             raise InputError(
                 f"Stack: `weights` should be one a layer, {len(self.layers)}, but they are {len(weights)}."
             )
+        check_states("Stack", state, len(self.layers))
         states = []
         for index, layer in enumerate(self.layers):
             extra = {} if state is None else {"state": state[index]}

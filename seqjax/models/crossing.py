@@ -15,7 +15,7 @@ from jax import Array
 
 from seqjax.checks import InputError
 from seqjax.decoding import Decodable
-from seqjax.layers import Embedding, Encoded, unstacked
+from seqjax.layers import Embedding, Encoded, read_before, unstacked
 from seqjax.models.pair_model import PairModel
 from seqjax.models.pure import pure
 from seqjax.models.scheduled_sampling import firsts, mix
@@ -50,12 +50,12 @@ class Crossing(nnx.Module):
             ids: symbols in [0, V).
             memory: what :meth:`encode` or :meth:`remember` gave.
             state: what :meth:`start` or an earlier call returned, to go on from there.
-            count: (B,) symbols read before, with ``state``.
+            count: (B,) symbols read before, with ``state``. Default: as many as its caches remember.
             mask: (B, T), True on real symbols.
             segments: (B, T) numbers of documents, as of the source.
             keys: (B,) random keys, one a row; None switches dropout off.
         """
-        xs, how = self._given(ids, mask, segments, count)
+        xs, how = self._given(ids, mask, segments, read_before(state) if count is None else count)
         return self.decoder(xs, memory=memory, state=state, keys=keys, **how)
 
     def score(self, ys: Array) -> Array:

@@ -14,7 +14,19 @@ from flax import nnx
 from jax import Array
 
 from seqjax.checks import InputError, check_choice, check_count
-from seqjax.layers import MIXERS, Block, Deep, Embedding, Group, Linear, count_positions, mixer, norm, unstacked
+from seqjax.layers import (
+    MIXERS,
+    Block,
+    Deep,
+    Embedding,
+    Group,
+    Linear,
+    count_positions,
+    mixer,
+    norm,
+    read_before,
+    unstacked,
+)  # fmt: skip
 from seqjax.models.context import Reader, in_windows, score_in_windows, whole_text
 from seqjax.models.next_symbol import NextSymbol
 from seqjax.models.pure import of_targets, pure
@@ -114,15 +126,21 @@ class GPT(nnx.Module):
         Args:
             ids: symbols in [0, V).
             state: what :meth:`start` or an earlier call returned, to go on from there.
-            count: (B,) tokens read before, with ``state``.
+            count: (B,) tokens read before, with ``state``. Default: as many as its caches remember.
             mask: (B, T), True on real symbols.
             reset: (B, T), True on the first symbol of a document.
             keys: (B,) random keys, one a row; None switches dropout off.
         """
+        if self.positions is not None and mask is None and ids.shape[1] > self.context:
+            raise InputError(
+                f"GPT: `ids` should be (B, T) of at most C = {self.context} steps, the positions that are learned, but "
+                f"T = {ids.shape[1]}. Try positions='rotary', or a larger context."
+            )
         ids = ids if mask is None else jnp.where(mask, ids, 0)
         xs = self.embedding(ids)
         if self.config.positions in ("learned", "sinusoidal"):
-            places = count_positions(mask, (len(ids), ids.shape[1]), reset=reset, count=count)
+            before = read_before(state) if count is None else count
+            places = count_positions(mask, (len(ids), ids.shape[1]), reset=reset, count=before)
             xs = xs + self.positions(places) if self.positions else xs * xs.shape[-1] ** 0.5 + self._waves(places, xs)
         xs = dropout(xs, self.config.dropout, fold(keys, 0))
         state, ys = self.deep(xs, state=state, mask=mask, reset=reset, keys=fold(keys, 1))

@@ -183,7 +183,8 @@ def check_visible(where: str, mask, shape: tuple[int, ...]) -> None:
     if not _broadcasts(mask.shape, shape) or mask.ndim < 2:
         raise InputError(
             f"{where}: `mask` should broadcast to (*B, T, S) = {shape}, but it is {mask.shape}. "
-            "A padding mask (B, S) becomes this with `mask[:, None]`."
+            "A padding mask (B, S) becomes this with `mask[:, None]`, (B, 1, T, S) with `mask[:, 0]`; where "
+            "heads differ, give a `bias` of 0 and -inf."
         )
 
 

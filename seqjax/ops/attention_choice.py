@@ -107,10 +107,22 @@ def library_attention(query: Array, key: Array, value: Array, mask, bias: Array 
     if mask is not None:
         mask = jnp.broadcast_to(mask, (*batch, T, S)).reshape(B, 1, T, S)
     if bias is not None:
+        looking = _looking_with(bias, mask, causal, (*batch, N, T, S))
+        bias = jnp.maximum(bias, jnp.finfo(query.dtype).min / 2)  # -inf alone in a row would be NaN
         bias = jnp.broadcast_to(bias, (*batch, N, T, S)).reshape(B, N, T, S).astype(query.dtype)
     query, key, value = (x.reshape(B, *x.shape[-3:]) for x in (query, key, value))
     ys = jax.nn.dot_product_attention(query, key, value, bias, mask, is_causal=causal, implementation=kernel)
     return ys.reshape(out) if looking is None else jnp.where(looking, ys.reshape(out), 0)
+
+
+def _looking_with(bias: Array, mask: Array | None, causal: bool, shape: tuple[int, ...]) -> Array:
+    """Which queries look at anything, (*B, T, N, 1), where a bias of -inf forbids a key as a mask does."""
+    seen = jnp.broadcast_to(~jnp.isneginf(bias), shape)
+    if causal:
+        seen &= jnp.tril(jnp.ones(shape[-2:], bool))
+    if mask is not None:
+        seen &= mask.reshape(*shape[:-3], 1, *shape[-2:])
+    return jnp.swapaxes(seen.any(axis=-1), -1, -2)[..., None]
 
 
 def check_library(query, value, rate: float) -> None:

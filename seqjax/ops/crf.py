@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from seqjax.checks import InputError, check_mask, check_shape
+from seqjax.checks import InputError, check_ids, check_mask, check_shape
 
 FORBIDDEN = -1e4  # nats: exp of it is 0 in every type, and no sum of them is infinite
 
@@ -69,7 +70,7 @@ def log_partition(emissions: Array, transitions: Transitions, mask: ArrayLike | 
         moved = jnp.where(first[..., None], start, moved) + emission
         return jnp.where(real[..., None], moved, alpha), None
 
-    alpha, _ = jax.lax.scan(step, jnp.zeros_like(emissions[..., 0, :]), _over_time(emissions, mask, _first(mask)))
+    alpha, _ = jax.lax.scan(step, _nothing(emissions), _over_time(emissions, mask, _first(mask)))
     return jnp.where(mask.any(axis=-1), jax.nn.logsumexp(alpha + end, axis=-1), 0)
 
 
@@ -93,6 +94,8 @@ def sequence_score(emissions: Array, tags: ArrayLike, transitions: Transitions, 
     start, between, end = transitions
     if not mask.shape[-1]:
         return emissions.sum(axis=(-2, -1))
+    if not isinstance(tags, jax.core.Tracer) and not isinstance(mask, jax.core.Tracer):
+        check_ids("sequence_score", "tags", np.where(mask, tags, 0), emissions.shape[-1])
     tags = jnp.where(mask, tags, 0)
     places = jnp.where(mask, jnp.arange(mask.shape[-1]), -1)
     latest = jax.lax.cummax(places, axis=places.ndim - 1)  # the last real step up to here, −1 before there is one
@@ -168,13 +171,16 @@ def viterbi(emissions: Array, transitions: Transitions, mask: ArrayLike | None =
     def backward(tag, came_from):
         return jnp.take_along_axis(came_from, tag[..., None], axis=-1)[..., 0], tag
 
-    best, came_from = jax.lax.scan(
-        forward, jnp.zeros_like(emissions[..., 0, :]), _over_time(emissions, mask, _first(mask))
-    )
+    best, came_from = jax.lax.scan(forward, _nothing(emissions), _over_time(emissions, mask, _first(mask)))
     last = (best + end).argmax(axis=-1).astype(jnp.int32)
     _, tags = jax.lax.scan(backward, last, came_from, reverse=True)
     score = jnp.where(mask.any(axis=-1), (best + end).max(axis=-1), 0)
     return jnp.where(mask, jnp.moveaxis(tags, 0, -1), 0), score
+
+
+def _nothing(emissions: Array) -> Array:
+    """Scores (*B, K) before the first step."""
+    return jnp.zeros((*emissions.shape[:-2], emissions.shape[-1]), emissions.dtype)
 
 
 def _first(mask: Array) -> Array:
@@ -187,7 +193,7 @@ def _over_time(emissions: Array, *flags: Array) -> tuple[Array, ...]:
 
 
 def _checked(where: str, emissions: Array, transitions: Transitions, mask) -> tuple[Array, Transitions, Array]:
-    """Emissions in float32 at least, zero where masked; transitions likewise; and the mask."""
+    """Emissions in float32 at least, zero where masked; transitions likewise; and the mask. -inf is FORBIDDEN."""
     emissions = jnp.asarray(emissions)
     if emissions.ndim < 2 or not jnp.issubdtype(emissions.dtype, jnp.floating):
         raise InputError(
@@ -200,5 +206,6 @@ def _checked(where: str, emissions: Array, transitions: Transitions, mask) -> tu
         mask = jnp.ones(steps, bool)
     check_mask(where, "mask", mask, "(*B, T)", steps)
     mask, dtype = jnp.asarray(mask), jnp.promote_types(emissions.dtype, jnp.float32)
-    emissions = jnp.where(mask[..., None], emissions, 0).astype(dtype)
-    return emissions, Transitions(*(jnp.asarray(score).astype(dtype) for score in transitions)), mask
+    given = [jnp.asarray(score).astype(dtype) for score in (emissions, *transitions)]
+    emissions, *scores = (jnp.where(jnp.isneginf(score), FORBIDDEN, score) for score in given)
+    return jnp.where(mask[..., None], emissions, 0), Transitions(*scores), mask

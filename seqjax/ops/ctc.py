@@ -19,6 +19,8 @@ from jax.typing import ArrayLike
 from seqjax.checks import InputError, check_ids, check_mask, check_shape
 from seqjax.ops.convolution import to_front
 
+LEAST = -1e30  # nats of what is impossible: optax multiplies them by zero, which -inf does not survive
+
 
 def frames_needed(labels: ArrayLike, *, blank: int = 0) -> Array:
     """The fewest frames that a transcript needs: one a symbol, and a blank between equal neighbours.
@@ -71,7 +73,7 @@ def ctc_loss(logits: Array, mask: ArrayLike, labels: ArrayLike, *, blank: int = 
     labels = _in_front(labels, blank)
     possible = frames_needed(labels, blank=blank) <= mask.sum(axis=1)
     use = mask & possible[:, None]
-    safe = jnp.where(use[..., None], logits.astype(jnp.float32), 0)
+    safe = jnp.where(use[..., None], jnp.maximum(logits.astype(jnp.float32), LEAST), 0)
     kept = jnp.where(possible[:, None], labels, blank)
     if not mask.shape[1]:
         return jnp.zeros(len(mask)), possible
