@@ -71,10 +71,10 @@ def date_advice(text: str) -> str:
     """How to write what looks like a date and is no ISO date, else "".
 
     Example:
-        >>> date_advice("2000-1"), date_advice("01/31/2024"), date_advice("Oslo")
+        >>> date_advice("2000-1"), date_advice("01/31/2024"), date_advice("2000-13")
         ('Write the first of the month: 2000-01-01.', 'Write year-month-day, such as 2024-01-31.', '')
     """
-    if month := re.fullmatch(r"\s*([0-9]{4})[-/.]([0-9]{1,2})\s*", text):
+    if month := re.fullmatch(r"\s*([0-9]{4})[-/.](0?[1-9]|1[0-2])\s*", text):
         return f"Write the first of the month: {month[1]}-{month[2]:0>2}-01."
     if re.match(r"\s*([0-9]{1,4}[-/. ]){2}[0-9]{1,4}\b", text):
         return "Write year-month-day, such as 2024-01-31."
