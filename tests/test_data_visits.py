@@ -42,6 +42,11 @@ def test_rows_of_one_id_come_together_wherever_they_stand(write):
     assert found[0].series.places[1].endswith("visits.csv, line 4")
 
 
+def test_a_tab_may_be_typed_as_a_backslash_and_a_t(write):
+    tabbed = write(TWO.replace(",", "\t"), separator=r"\t")
+    assert [label for label, _ in read(tabbed)[0]] == ["alive", "dead"]
+
+
 def test_numbers_are_scaled_and_what_is_missing_is_masked(write, tmp_path):
     config = write(TWO, elapsed=True)
     histories = [series for _, series in read(config)[0]]
@@ -62,6 +67,19 @@ def test_numbers_are_scaled_and_what_is_missing_is_masked(write, tmp_path):
     strange = columns_to_arrays(columns, config, other)["xs"]
     assert strange[:, :2].sum() == 0  # a category never seen, and none
     assert strange[:, 2].tolist() == [5, -5]
+
+
+def test_dates_are_days_since_the_first_visit_of_an_id(write):
+    dated = TWO
+    for day, date in (("1,0,", "1,2024-02-28,"), ("1,7,", "1,2024-03-06,"), ("2,0,", "2,2023-12-31,")):
+        dated = dated.replace(day, date)
+    dated = dated.replace("2,30,", "2,2024-01-30T00:00,")
+    found, same = (read(write(text))[0] for text in (dated, TWO))
+    assert [series.times.tolist() for _, series in found] == [series.times.tolist() for _, series in same]
+    with pytest.raises(InputError, match=r"line 6.*two visits at day 2024-01-30 "):
+        read(write(dated + "2,2024-01-30,dead,m,1,1\n"))
+    with pytest.raises(InputError, match="'7' should be an ISO date like those before it"):
+        read(write(dated + "3,7,dead,m,1,1\n"))
 
 
 def test_scaling_comes_from_the_training_ids_alone():
@@ -92,6 +110,8 @@ def row(text: str) -> str:
         (TWO, {"leave_out": ("bilirubin",)}, ["--data.leave-out", "Did you mean `bili`"]),
         (row("3,0,dead,f,1,1\n"), {}, ["line 6", "'3' has one visit", "--data.skip-short"]),
         (row("3,0,dead,f,1,1\n3,x,dead,f,1,1\n"), {}, ["line 7, column 'day'", "'x' is no number"]),
+        (row("3,2024-01-01,dead,f,1,1\n"), {}, ["'2024-01-01' is no number", "days since the first visit"]),
+        (TWO.replace("1,0,", "1,01/31/2024,"), {}, ["line 2", "'01/31/2024' is no number", "year-month-day"]),
         (row("3,5,dead,f,1,1\n3,2,dead,f,1,1\n"), {}, ["line 7", "in the order of time", "--data.sort"]),
         (row("3,5,dead,f,1,1\n3,5,dead,f,1,1\n"), {"sort": True}, ["line 7", "two visits at day 5", "line 6"]),
         (row("3,0,dead,f,1,1\n3,1,alive,f,1,1\n"), {}, ["line 7, column 'status'", "'alive'", "'dead'"]),
@@ -197,6 +217,7 @@ def test_films_are_the_same_each_time_and_no_frame_tells():
         (lambda: FramesConfig(side=7), "`side` should be at least 8"),
         (lambda: FramesConfig(frames=(5, 4)), "`frames`"),
         (lambda: VisitsConfig(separator=";;"), "one character"),
+        (lambda: VisitsConfig(separator=r"\n"), "for a tab"),
         (lambda: MadeVisitsConfig(people=3), "`people`"),
     ],
 )

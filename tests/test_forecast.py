@@ -102,6 +102,41 @@ def test_evaluate_repeats_the_last_row_and_reads_other_series_without_the_first(
     assert other["baseline"] != last["baseline"]
 
 
+def test_a_run_remembers_its_column_of_times(run, tmp_path, file):
+    lines = [line.split(",") for line in file.read_text().splitlines()]
+    rows = [["row", "visits", "day", "noise"]]
+    rows += [[str(n), visits, day, noise] for n, (day, visits, noise) in enumerate(lines[1:])]
+    text = "\n".join(map(",".join, rows)) + "\n"
+    assert seqjax("predict", run, stdin=text).out == seqjax("predict", run, stdin=file.read_text()).out
+    numbered = seqjax("predict", run, "--data.time", "row", stdin=text).out.splitlines()
+    assert (numbered[0].split(",")[0], numbered[1].split(",")[0]) == ("row", "260")
+    renamed = text.replace("day", "date")
+    said = seqjax("predict", run, stdin=renamed)
+    assert_refused(said, "'day'", "--data.time")
+    assert "--data.time is a flag" not in said.err
+    (tmp_path / "renamed.csv").write_text(renamed)
+    assert_refused(seqjax("evaluate", run, "--data.path", tmp_path / "renamed.csv"), "'day'", "--data.time")
+    said = seqjax("evaluate", run, "--json", "--data.path", tmp_path / "renamed.csv", "--data.time", "date")
+    assert json.loads(said.out)["baseline"] > 0
+    assert_refused(seqjax("evaluate", run, "--data.time", "date"), "--data.path")
+
+
+def test_predict_and_samples_write_times_as_the_file_has_them(tmp_path):
+    days = np.busday_offset(np.datetime64("2023-01-02"), np.arange(200))
+    for name, form in (("offset", "{}T00:00:00+05:00"), ("digits", "{:%Y%m%d}")):
+        rows = "".join(f"{form.format(day.item())},{n % 5 + n / 9},{n % 7}\n" for n, day in enumerate(days))
+        (tmp_path / f"{name}.csv").write_text("day,visits,noise\n" + rows)
+        run = tmp_path / name
+        said = training(*command(run, tmp_path / f"{name}.csv", "lstm", "--model.reader.features", 4))
+        assert said.code == 0, said.err
+        assert json.loads((run / "scaling.json").read_text())["season"] == 5
+        short = "day,visits,noise\n" + "\n".join(rows.splitlines()[-14:]) + "\n"  # too short to see that days work
+        made = [line.split(",")[0] for line in seqjax("predict", run, stdin=short).out.splitlines()[1:]]
+        ahead = np.busday_offset(days[-1], np.arange(1, 8))
+        assert made == [form.format(day.item()) for day in ahead]
+        assert any(f"{form.format(day.item())} (1 ahead)" in (run / "samples.txt").read_text() for day in days)
+
+
 def test_the_loss_is_that_of_the_forecasts_themselves(run, file):
     """By hand: every origin of the test split, from the rows before it, in the file's units."""
     last = read(run / "metrics.jsonl")[-1]

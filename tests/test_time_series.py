@@ -1,6 +1,7 @@
 """Series of numbers: CSV read or refused, times, scaling, windows, the linear forecast, and the adding problem."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from seqjax.checks import InputError
 from seqjax.data.adding import AddingBatches, AddingConfig
 from seqjax.data.linear_autoregression import fit_linear, linear_forecast
-from seqjax.data.time_series import TimeSeries, next_times, parse_series, read_series, season_of
+from seqjax.data.time_series import TimeSeries, parse_series, read_series
+from seqjax.data.time_series_ahead import next_times, season_of, time_text
 from seqjax.data.time_series_bundled import bundled_series
 from seqjax.data.time_series_config import TimeSeriesConfig
 from seqjax.data.time_series_windows import Scaling, bounds, cut_windows, fit_scaling, split_windows
@@ -39,6 +41,11 @@ REFUSED = {
     "no column of numbers": ("t\n1\n", {}, ["column of numbers"]),
     "nothing below the names": ("t,x\n", {}, ["no row"]),
     "another delimiter": ("t;x\n1;2\n", {"columns": ("x",)}, ["--data.delimiter"]),
+    "a text column": ("t,city\n1,Oslo\n", {}, ["column `city`", "'Oslo' is no", "--data.columns", "--data.time"]),
+    "times in another column": ("city,t\nOslo,1\n", {}, ["column `city`", "'Oslo'", "--data.time"]),
+    "no such column of times": ("t,x\n1,2\n", {"time": "day"}, ["'day'", "--data.time"]),
+    "months": ("t,x\n2000-01,2\n", {}, ["'2000-01'", "the first of the month: 2000-01-01"]),
+    "dates in another order": ("t,x\n01/31/2024,2\n", {}, ["'01/31/2024'", "Write year-month-day"]),
     "no row at all": ("\n\n", {}, ["no row"]),
 }
 
@@ -62,6 +69,13 @@ def test_csv_is_read_by_its_names_whatever_their_order():
     assert next_times(series, 2) == ["2024-03-01T12:00:00", "2024-03-02T12:00:00"]
 
 
+def test_a_tab_may_be_typed_as_a_backslash_and_a_t():
+    series = parse_series("t\tx\n1\t2\n", "f.csv", dataclasses.replace(CONFIG, delimiter=r"\t"))
+    assert series.values.tolist() == [[2.0]]
+    with pytest.raises(InputError, match="for a tab"):
+        dataclasses.replace(CONFIG, delimiter=";;")
+
+
 def test_times_go_on_as_they_went():
     def after(*times):
         text = "t,x\n" + "".join(f"{time},1\n" for time in times)
@@ -73,8 +87,57 @@ def test_times_go_on_as_they_went():
     assert after("2024-01-31", "2024-02-29", "2024-03-31") == ["2024-04-30", "2024-05-31"]
     assert after("2024-01-01", "2024-01-03", "2024-01-04") == ["2024-01-06", "2024-01-07"]  # a day and a half each
     assert after("2024-11-30", "2024-12-30") == ["2025-01-30", "2025-02-28"]
+    assert after("2024-01-01", "2024-02-01", "2024-04-01", "2024-05-01") == ["2024-06-01", "2024-07-01"]  # no March
+    assert after("2024-01-31", "2024-03-31", "2024-04-30", "2024-05-31") == ["2024-06-30", "2024-07-31"]  # no February
+    assert after("2024-01-01", "2024-02-01", "2024-04-01") == ["2024-05-01", "2024-06-01"]
     assert after("1990", "1991", "1992") == ["1993", "1994"]
     assert after("2024-01-01T22:00", "2024-01-01T23:00") == ["2024-01-02T00:00:00", "2024-01-02T01:00:00"]
+
+
+def daily(first: str, count: int, form=str, step: int = 1) -> TimeSeries:
+    """A file of working days."""
+    days = np.busday_offset(np.datetime64(first), np.arange(0, count * step, step), roll="forward")
+    return parse_series("t,x\n" + "".join(f"{form(day)},{n}\n" for n, day in enumerate(days)), "f.csv", CONFIG)
+
+
+def test_dates_of_eight_digits_are_dates_and_numbers_that_are_none_stay_numbers():
+    def read(*times):
+        return parse_series("t,x\n" + "".join(f"{time},1\n" for time in times), "f.csv", CONFIG)
+
+    series = read(*(f"202401{day:02}" for day in range(1, 32)))
+    assert (series.dates, season_of(series), next_times(series, 2)) == (True, 7, ["20240201", "20240202"])
+    assert time_text(series, series.moments[0]) == "20240101"
+    assert next_times(read("20240101", "20240201", "20240301"), 1) == ["20240401"]
+    for numbers in (("20240101", "20240132"), ("10000000", "10000001"), ("20240101", "20240102.5")):
+        assert not read(*numbers).dates
+
+
+@pytest.mark.parametrize("zone", ["+05:00", "-03:30", "Z"])
+def test_times_keep_the_offset_of_the_last(zone):
+    def read(*times):
+        return parse_series("t,x\n" + "".join(f"{time},1\n" for time in times), "f.csv", CONFIG)
+
+    series = read(*(f"2024-01-{day:02}T00:00:00{zone}" for day in range(1, 32)))
+    assert next_times(series, 2) == [f"2024-02-01T00:00:00{zone}", f"2024-02-02T00:00:00{zone}"]
+    assert time_text(series, series.moments[3]) == f"2024-01-04T00:00:00{zone}"
+    assert next_times(series.part(3, 9), 1) == [f"2024-01-10T00:00:00{zone}"]
+    monthly = read("2024-02-01T00:00+01:00", "2024-03-01T00:00+01:00", f"2024-04-01T00:00{zone}")
+    assert next_times(monthly, 1) == [f"2024-05-01T00:00:00{zone}"]
+    hours = read("2024-03-31T00:00+01:00", "2024-03-31T01:00+01:00", "2024-03-31T03:00+02:00")
+    assert next_times(hours, 1) == ["2024-03-31T04:00:00+02:00"]
+
+
+def test_working_days_leave_out_weekends():
+    series = daily("2024-01-03", 15)  # Wednesday to Tuesday, three weeks
+    assert season_of(series) == 5
+    assert next_times(series, 5) == ["2024-01-24", "2024-01-25", "2024-01-26", "2024-01-29", "2024-01-30"]
+    assert next_times(daily("2024-01-01", 15, lambda day: f"{day}T16:00"), 1) == ["2024-01-22T16:00:00"]
+    short = daily("2024-01-01", 10)
+    assert (season_of(short), next_times(short, 1)) == (7, ["2024-01-13"])
+    assert next_times(short, 1, working=True) == ["2024-01-15"]
+    week = np.arange(19723.0, 19765.0)
+    assert season_of(numbered(np.ones((42, 1)))._replace(dates=True, moments=week)) == 7
+    assert season_of(daily("2024-01-01", 12, step=5)) == 52
 
 
 @pytest.mark.parametrize(
@@ -109,6 +172,10 @@ def test_scaling_knows_the_training_split_alone_and_comes_back_from_its_file(tmp
     one.save(tmp_path / "scaling.json")
     for a, b in zip(one, Scaling.load(tmp_path / "scaling.json"), strict=True):
         np.testing.assert_array_equal(a, b)
+    assert (one.time, one.working, fit_scaling(daily("2024-01-01", 40), CONFIG).working) == ("t", False, True)
+    older = json.loads((tmp_path / "scaling.json").read_text())
+    (tmp_path / "scaling.json").write_text(json.dumps({k: v for k, v in older.items() if k not in ("time", "working")}))
+    assert Scaling.load(tmp_path / "scaling.json").time == ""
     with pytest.raises(InputError, match=r"scaling.json: should be the scaling"):
         Scaling.load(tmp_path / "nothing" / "scaling.json")
 

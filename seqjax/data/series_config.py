@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from seqjax.checks import InputError
 from seqjax.data.config import check_split
 from seqjax.data.digits import SIDE
+from seqjax.data.tables import delimiter_of
 
 Motion = Literal["left", "right", "up", "down", "still", "clockwise", "anticlockwise"]
 MOTIONS: tuple[Motion, ...] = get_args(Motion)
@@ -69,14 +70,14 @@ class VisitsConfig:
 
     path: tuple[str, ...] = ()  # files of comma-separated values; empty: made-up visits, see `made`
     id: str = "id"  # column: whose visit it is
-    time: str = "time"  # column: when it was, a number in any unit
+    time: str = "time"  # column: when it was, a number in any unit, or an ISO date
     label: str = "label"  # column: the class, the same at all visits of one id
     static: tuple[str, ...] = ()  # columns that should be the same at all visits of one id, which is then checked
     categories: tuple[str, ...] = ()  # columns of numbers that are only names, such as codes
     leave_out: tuple[str, ...] = ()  # columns that are not read, such as those that give the class away
     missing: tuple[str, ...] = ("", "NA", "NaN", "nan", "NULL", "null", "?")  # cells that say that nothing was measured
     encoding: str = "utf-8"  # of the files, e.g. latin-1
-    separator: str = ","  # between cells, e.g. ;
+    separator: str = ","  # between cells, e.g. ; or \t, a tab
     sort: bool = False  # put the visits of each id in the order of time, where they are not
     skip_short: bool = False  # skip whoever came only once, and count them
     split: tuple[float, float, float] = (0.7, 0.15, 0.15)  # train, validation and test: fractions of the ids of a class
@@ -88,8 +89,10 @@ class VisitsConfig:
     def __post_init__(self):
         check_split(self.split)
         check_least("data", self, buckets=1, unit=0)
-        if len(self.separator) != 1:
-            raise InputError(f"data: `separator` should be one character, but it is {self.separator!r}.")
+        if len(delimiter_of(self.separator)) != 1:
+            raise InputError(
+                f"data: `separator` should be one character, but it is {self.separator!r}. Try ';', or '\\t' for a tab."
+            )
         if len({self.id, self.time, self.label}) < 3:
             raise InputError(
                 "data: `id`, `time` and `label` should be three columns, "

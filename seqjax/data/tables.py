@@ -7,6 +7,16 @@ from collections.abc import Iterator
 from seqjax.checks import InputError
 
 
+def delimiter_of(typed: str) -> str:
+    r"""What parts the cells, as it was typed: a backslash and a t are a tab.
+
+    Example:
+        >>> delimiter_of("\\t") == "\t", delimiter_of(";")
+        (True, ';')
+    """
+    return "\t" if typed == r"\t" else typed
+
+
 def table_rows(text: str, where: str, delimiter: str = ",") -> Iterator[list[str]]:
     r"""The rows of a CSV text, the empty ones too.
 
@@ -17,7 +27,7 @@ def table_rows(text: str, where: str, delimiter: str = ",") -> Iterator[list[str
         >>> list(table_rows('a,b\n1,"2, 3"\n', "f.csv"))
         [['a', 'b'], ['1', '2, 3']]
     """
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(delimiter))
     try:
         yield from reader
     except csv.Error as error:

@@ -3,7 +3,6 @@
 T steps, D columns of numbers.
 """
 
-import calendar
 import csv
 import datetime
 import io
@@ -14,11 +13,12 @@ from typing import NamedTuple
 import numpy as np
 
 from seqjax.checks import InputError, nearest
+from seqjax.data.tables import delimiter_of
 from seqjax.data.text import read_files
 from seqjax.data.time_series_config import TimeSeriesConfig
+from seqjax.data.times import date_advice, days_of, is_compact, moment_of, read_date, zone_of
 
 NOTHING = ("", "na", "n/a", "nan", "null", "none")  # cells without a number
-SEASONS = ((1 / 24, 24), (1.0, 7), (7.0, 52), (30.4, 12), (91.3, 4))  # days between steps, steps of a season
 
 
 class TimeSeries(NamedTuple):
@@ -27,10 +27,13 @@ class TimeSeries(NamedTuple):
     Attributes:
         time: the name of the column of times.
         dates: whether times are dates; else they are numbers.
-        moments: (T,) float64: days since 1970-01-01, or the numbers, rising.
+        moments: (T,) float64: days since 1970-01-01 in UTC, or the numbers, rising.
         names: of the D columns.
         values: (T, D) float64.
         filled: how many empty cells were filled.
+        clock: (T,) float64: days since 1970-01-01 by the clock of each time; None: as the moments are.
+        zone: what the last date says of its zone: nothing, ``Z``, or an offset such as ``+05:00``.
+        compact: whether dates are written in eight digits, as 20240229.
     """
 
     time: str
@@ -39,6 +42,14 @@ class TimeSeries(NamedTuple):
     names: tuple[str, ...]
     values: np.ndarray
     filled: int = 0
+    clock: np.ndarray | None = None
+    zone: str = ""
+    compact: bool = False
+
+    @property
+    def local(self) -> np.ndarray:
+        """(T,): the times by their own clock."""
+        return self.moments if self.clock is None else self.clock
 
     @property
     def steps(self) -> int:
@@ -47,7 +58,8 @@ class TimeSeries(NamedTuple):
 
     def part(self, first: int, end: int) -> "TimeSeries":
         """Steps ``first`` to ``end``, the last one left out."""
-        return self._replace(moments=self.moments[first:end], values=self.values[first:end])
+        clock = None if self.clock is None else self.clock[first:end]
+        return self._replace(moments=self.moments[first:end], values=self.values[first:end], clock=clock)
 
 
 def read_series(config: TimeSeriesConfig) -> TimeSeries:
@@ -101,7 +113,7 @@ def parse_series(text: str, where: str, config: TimeSeriesConfig) -> TimeSeries:
         ...
         seqjax.checks.InputError: f.csv, row 3: it has 3 cells, but the first row has 2.
     """
-    reader = csv.reader(io.StringIO(text), delimiter=config.delimiter)
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter_of(config.delimiter))
     try:
         rows = [(reader.line_num, row) for row in reader if row]
     except csv.Error as error:
@@ -116,11 +128,12 @@ def parse_series(text: str, where: str, config: TimeSeriesConfig) -> TimeSeries:
     if not body:
         raise InputError(f"{where}: there is no row below the names of the columns.")
     place = header.index(time)
-    dates = _float(body[0][1][place]) is None
-    moments = np.array([_moment(row[place], dates, f"{where}, row {n}, column `{time}`") for n, row in body])
-    _check_rising(moments, [(number, row[place]) for number, row in body], f"{where}, column `{time}`")
+    times = _times([row[place] for _, row in body], [f"{where}, row {n}, column `{time}`" for n, _ in body])
+    _check_rising(times.moments, [(number, row[place]) for number, row in body], f"{where}, column `{time}`")
     values, filled = _values(body, [header.index(name) for name in names], names, where, config)
-    return TimeSeries(time, dates, moments, names, values, filled)
+    return TimeSeries(
+        time, times.dates, times.moments, names, values, filled, times.clock, times.zone, times.compact
+    )  # fmt: skip
 
 
 def _columns(header: Sequence[str], where: str, config: TimeSeriesConfig) -> tuple[str, tuple[str, ...]]:
@@ -133,6 +146,7 @@ def _columns(header: Sequence[str], where: str, config: TimeSeriesConfig) -> tup
     for name in (time, *names, *config.targets):
         if name not in header:
             advice = f"{nearest(name, header)} Are the columns parted by {config.delimiter!r} (--data.delimiter)?"
+            advice += " If the times stand in another column, name it: --data.time." if name == time else ""
             raise InputError(f"{where}: there is no column {name!r} in the first row. {advice}")
     if not names or time in names:
         raise InputError(f"{where}: besides the times in column {time!r}, there should be a column of numbers.")
@@ -155,7 +169,10 @@ def _values(body, places, names, where: str, config: TimeSeriesConfig) -> tuple[
                 continue
             value = _float(row[place])
             if value is None or not math.isfinite(value):
-                raise InputError(f"{cell}: {row[place]!r} is no finite number. The first row is row 1.")
+                advice = (
+                    "If the column holds no numbers, name those that do (--data.columns), or the times (--data.time)."
+                )
+                raise InputError(f"{cell}: {row[place]!r} is no finite number. The first row is row 1. {advice}")
             values[step, column] = value
     return values, filled
 
@@ -167,21 +184,41 @@ def _float(text: str) -> float | None:
         return None
 
 
-def _moment(text: str, dates: bool, where: str) -> float:
-    """Days since 1970-01-01, or a number."""
-    wanted = "an ISO date such as 2024-02-29 or 2024-02-29T13:00" if dates else "a number like those before it"
-    if not dates:
-        number = _float(text)
-        if number is not None and math.isfinite(number):
-            return number
-    else:
-        try:
-            found = datetime.datetime.fromisoformat(text.strip())
-            zone = found.tzinfo or datetime.UTC
-            return found.replace(tzinfo=zone).timestamp() / 86_400
-        except (ValueError, OverflowError):
-            pass
-    raise InputError(f"{where}: {text!r} should be {wanted}.")
+class _Times(NamedTuple):
+    """What a column of times says; see :class:`TimeSeries`."""
+
+    dates: bool
+    moments: np.ndarray
+    clock: np.ndarray | None = None
+    zone: str = ""
+    compact: bool = False
+
+
+def _times(cells: Sequence[str], places: Sequence[str]) -> _Times:
+    """Dates where the first cell is no number, or all cells are dates of eight digits; else numbers."""
+    compact = all(map(is_compact, cells))
+    if not compact and _float(cells[0]) is not None:
+        return _Times(False, np.array([_number(cell, place) for cell, place in zip(cells, places, strict=True)]))
+    found = [_date(cell, place) for cell, place in zip(cells, places, strict=True)]
+    moments, clock = (np.array([days(date) for date in found]) for days in (moment_of, days_of))
+    return _Times(True, moments, clock, zone_of(cells[-1]), compact)
+
+
+def _number(text: str, where: str) -> float:
+    number = _float(text)
+    if number is None or not math.isfinite(number):
+        raise InputError(f"{where}: {text!r} should be a number like those before it.")
+    return number
+
+
+def _date(text: str, where: str) -> datetime.datetime:
+    date = read_date(text)
+    if date is None:
+        advice = date_advice(text) or "If the times stand in another column, name it: --data.time."
+        raise InputError(
+            f"{where}: {text!r} should be an ISO date such as 2024-02-29 or 2024-02-29T13:00. {advice}"
+        )  # fmt: skip
+    return date
 
 
 def _check_rising(moments: np.ndarray, rows: Sequence[tuple[int, str]], where: str) -> None:
@@ -192,75 +229,3 @@ def _check_rising(moments: np.ndarray, rows: Sequence[tuple[int, str]], where: s
     if moments[wrong[0]] == moments[wrong[0] + 1]:
         raise InputError(f"{where}, row {number}: the time {text!r} comes twice. Keep one row for each time.")
     raise InputError(f"{where}, row {number}: the time {text!r} stands after {before!r}. Sort the rows by time.")
-
-
-def season_of(series: TimeSeries, wanted: int = 0) -> int:
-    """Steps of a season: those ``wanted``, else what goes with the days between two steps; 1 where nothing does.
-
-    Example:
-        >>> days = np.arange(0.0, 700.0, 7.0)
-        >>> season_of(TimeSeries("week", True, days, ("x",), days[:, None]))
-        52
-    """
-    if wanted or not series.dates or series.steps < 2:
-        return wanted or 1
-    days = float(np.median(np.diff(series.moments)))
-    return next((steps for between, steps in SEASONS if abs(days / between - 1) < 0.05), 1)
-
-
-def next_times(series: TimeSeries, count: int) -> list[str]:
-    """The times of the steps after the last one, as they would stand in the file.
-
-    Where all dates have one day of the month, or are the last of it, months are counted; else the median time between
-    steps goes on, in whole days where all times are.
-
-    Raises:
-        InputError: the years beyond 9999, which have no ISO date.
-
-    Example:
-        >>> days = np.array([19723.0, 19754.0, 19783.0])            # 2024-01-01, 2024-02-01, 2024-03-01
-        >>> next_times(TimeSeries("month", True, days, ("x",), days[:, None]), 2)
-        ['2024-04-01', '2024-05-01']
-    """
-    try:
-        return _next_times(series, count)
-    except (ValueError, OverflowError):
-        raise InputError(
-            f"{series.time}: the {count} times after {time_text(series, series.moments[-1])} are not all dates: the "
-            "last year that is written is 9999. Are the times right? A column of numbers has no end."
-        ) from None
-
-
-def _next_times(series: TimeSeries, count: int) -> list[str]:
-    last = float(series.moments[-1])
-    between = float(np.median(np.diff(series.moments))) if series.steps > 1 else 1.0
-    if series.dates and series.steps > 1:
-        dates = [_date(moment) for moment in series.moments]
-        months = np.diff([date.year * 12 + date.month for date in dates])
-        for days in (0, 1):  # as they are; the last days of months as the first ones of the next
-            moved = [date + datetime.timedelta(days=days) for date in dates]
-            if len({(date.day, date.time()) for date in moved}) == 1 and (months == months[0]).all() and months[0]:
-                ahead = (_later(moved[-1], int(months[0]) * n) for n in range(1, count + 1))
-                return [_written(date - datetime.timedelta(days=days), series) for date in ahead]
-    moments = last + between * np.arange(1, count + 1)
-    whole = series.dates and (series.moments % 1 == 0).all() and between >= 1
-    return [time_text(series, moment) for moment in (np.round(moments) if whole else moments)]
-
-
-def time_text(series: TimeSeries, moment: float) -> str:
-    """A moment as it would stand in the file of a series."""
-    return _written(_date(moment), series) if series.dates else f"{moment:.10g}"
-
-
-def _date(moment: float) -> datetime.datetime:
-    return datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=round(moment * 86_400))
-
-
-def _later(date: datetime.datetime, months: int) -> datetime.datetime:
-    year, month = divmod(date.year * 12 + date.month - 1 + months, 12)
-    return date.replace(year=year, month=month + 1, day=min(date.day, calendar.monthrange(year, month + 1)[1]))
-
-
-def _written(date: datetime.datetime, series: TimeSeries) -> str:
-    whole_days = np.all(series.moments % 1 == 0) and date.time() == datetime.time()
-    return date.date().isoformat() if whole_days else date.isoformat()

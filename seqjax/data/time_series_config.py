@@ -5,6 +5,7 @@ from typing import Literal, get_args
 
 from seqjax.checks import InputError, check_choice
 from seqjax.data.config import check_split
+from seqjax.data.tables import delimiter_of
 
 SeriesName = Literal["co2", "elnino", "sunspots"]
 WhenMissing = Literal["refuse", "carry"]
@@ -14,7 +15,7 @@ WhenMissing = Literal["refuse", "carry"]
 class TimeSeriesConfig:
     """A CSV file with a column of times and columns of numbers; on the command line, ``--data.*``.
 
-    The first row names the columns. Times are ISO dates or numbers, and rise.
+    The first row names the columns. Times are ISO dates, dates of eight digits (20240229) or numbers, and rise.
 
     Raises:
         InputError: fractions that do not sum to 1, unknown names, sizes out of range.
@@ -33,12 +34,12 @@ class TimeSeriesConfig:
     time: str = ""  # the column of times; default: the first
     columns: tuple[str, ...] = ()  # columns of numbers that are read; default: all the others
     targets: tuple[str, ...] = ()  # columns that are forecast; default: all that are read
-    delimiter: str = ","  # between the columns
+    delimiter: str = ","  # between the columns; \t: a tab
     encoding: str = "utf-8"  # of the file, e.g. latin-1
     missing: WhenMissing = "refuse"  # what to do with an empty cell; carry: it holds what the row before it held
     context: int = 104  # steps that a forecast is made from
     horizon: int = 26  # steps that are forecast
-    season: int = 0  # steps of a season; 0: as the times have it (52 weeks, 12 months, 7 days, 24 hours), 1: none
+    season: int = 0  # steps of a season; 0: as times have it (52 weeks, 12 months, 7 or 5 days, 24 hours), 1: none
     split: tuple[float, float, float] = (0.7, 0.15, 0.15)  # train, validation and test, one after the other in time
 
     def __post_init__(self):
@@ -51,8 +52,10 @@ class TimeSeriesConfig:
                 raise InputError(
                     f"data: `{name}` should be at least {least} {unit}, but it is {getattr(self, name)}."
                 )  # fmt: skip
-        if len(self.delimiter) != 1:
-            raise InputError(f"data: `delimiter` should be one character, but it is {self.delimiter!r}. Try ';'.")
+        if len(delimiter_of(self.delimiter)) != 1:
+            raise InputError(
+                f"data: `delimiter` should be one character, but it is {self.delimiter!r}. Try ';', or '\\t' for a tab."
+            )
         if strange := [name for name in self.targets if self.columns and name not in self.columns]:
             raise InputError(
                 f"data: `targets` should be among the columns that are read, {', '.join(self.columns)}, "

@@ -13,7 +13,8 @@ import numpy as np
 from seqjax.checks import InputError
 from seqjax.data.example_batches import Examples
 from seqjax.data.linear_autoregression import fit_linear
-from seqjax.data.time_series import TimeSeries, season_of
+from seqjax.data.time_series import TimeSeries
+from seqjax.data.time_series_ahead import season_of, working_days
 from seqjax.data.time_series_bundled import SEASONS
 from seqjax.data.time_series_config import TimeSeriesConfig
 
@@ -30,6 +31,8 @@ class Scaling(NamedTuple):
         deviation: (D,), likewise.
         season: steps; 1: none.
         linear: weights of the linear autoregressive forecast of scaled columns.
+        time: the name of the column of times in the file; empty: there was no file, or the run is older than this.
+        working: whether times are days without Saturdays and Sundays.
     """
 
     columns: tuple[str, ...]
@@ -38,6 +41,8 @@ class Scaling(NamedTuple):
     deviation: np.ndarray
     season: int
     linear: np.ndarray
+    time: str = ""
+    working: bool = False
 
     @property
     def places(self) -> tuple[int, ...]:
@@ -67,7 +72,8 @@ class Scaling(NamedTuple):
             data = json.loads(path.read_text(encoding="utf-8"))
             columns, targets = tuple(data["columns"]), tuple(data["targets"])
             mean, deviation, linear = (np.array(data[name], np.float64) for name in ("mean", "deviation", "linear"))
-            return cls(columns, targets, mean, deviation, int(data["season"]), linear)
+            time, working = str(data.get("time", "")), bool(data.get("working", False))
+            return cls(columns, targets, mean, deviation, int(data["season"]), linear, time, working)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}: should be the scaling of a run, but it cannot be read ({error}).") from None
 
@@ -97,7 +103,8 @@ def fit_scaling(series: TimeSeries, config: TimeSeriesConfig) -> Scaling:
     season = season if season > 1 else season_of(series, config.season)
     mean, deviation = train.mean(axis=0), train.std(axis=0)
     linear = fit_linear((train - mean) / deviation, config.context)
-    return Scaling(series.names, config.targets or series.names, mean, deviation, season, linear)
+    targets, time = config.targets or series.names, series.time if config.path else ""
+    return Scaling(series.names, targets, mean, deviation, season, linear, time, working_days(series))
 
 
 def bounds(steps: int, config: TimeSeriesConfig) -> dict[str, tuple[int, int]]:

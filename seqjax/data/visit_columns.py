@@ -12,7 +12,7 @@ import numpy as np
 
 from seqjax.checks import InputError, nearest
 from seqjax.data.series_config import VisitsConfig
-from seqjax.data.visits import History, number_in
+from seqjax.data.visits import History, is_number, number_in
 
 FARTHEST = 5.0  # standard deviations from the mean, where numbers are cut
 
@@ -104,7 +104,7 @@ def _learn(name: str, config: VisitsConfig, histories: Sequence[History]) -> Col
     if len({cell for cell, _ in measured}) < 2 and not (gaps and measured):
         told = f"it is always {measured[0][0]!r}" if measured else "it has no value"
         raise InputError(f"data: the column {name!r} tells nothing: {told}. Leave it out: --data.leave-out {name}.")
-    if name in config.categories or not any(map(_is_number, (cell for cell, _ in measured))):
+    if name in config.categories or not any(map(is_number, (cell for cell, _ in measured))):
         return Column(name=name, categories=tuple(sorted({cell for cell, _ in measured})))
     values = np.array([number_in(cell, name, place) for cell, place in measured])
     return Column(name=name, mean=float(values.mean()), scale=float(values.std()) or 1.0, gaps=gaps)
@@ -144,10 +144,3 @@ def _cells(history: History, name: str) -> list[str]:
         table, _, _ = history.places[0].rpartition(",")
         raise InputError(f"data: {table} has no column {name!r}. {nearest(name, history.cells)}")
     return history.cells[name]
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        return bool(np.isfinite(float(cell)))
-    except ValueError:
-        return False

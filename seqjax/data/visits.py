@@ -18,6 +18,7 @@ from seqjax.data.made_visits import make_visits
 from seqjax.data.series_config import LabelledSeries, SeriesSplits, VisitsConfig
 from seqjax.data.tables import table_rows
 from seqjax.data.text import read_files
+from seqjax.data.times import date_advice, moment_of, read_date
 
 
 class History(NamedTuple):
@@ -25,7 +26,7 @@ class History(NamedTuple):
 
     Attributes:
         id: whose they are.
-        times: (T,) float64, in the unit of the table.
+        times: (T,) float64, in the unit of the table; of dates, days since the first visit.
         cells: the table's cells by column, T each, as they are written.
         places: where each visit stands, to be named in a refusal.
     """
@@ -101,9 +102,10 @@ def collect(
 
     Raises:
         InputError: with table and line: a column that is not there or there twice, too few cells, no id, a time that is
-            no number, times of one id that do not rise, a class or a static column that changes within an id, an id
-            that came once; and no visits at all.
+            no number, or no date where the first is one, times of one id that do not rise, a class or a static column
+            that changes within an id, an id that came once; and no visits at all.
     """
+    dates: bool | None = None
     rows: dict[str, list[tuple[float, str, dict[str, str]]]] = {}
     for name, header, lines in tables:
         columns = [column.strip() for column in header]
@@ -117,14 +119,16 @@ def collect(
             cells = dict(zip(columns, (cell.strip() for cell in line), strict=True))
             if cells[config.id] in config.missing:
                 raise InputError(f"data: {place} has no {config.id}, so nobody knows whose visit it is.")
-            time = number_in(cells[config.time], config.time, place)
+            if dates is None:
+                dates = not is_number(cells[config.time]) and read_date(cells[config.time]) is not None
+            time = _time_in(cells[config.time], dates, f"data: {place}, column {config.time!r}")
             rows.setdefault(cells[config.id], []).append((time, place, cells))
     found, skipped = [], 0
     for person, visits in rows.items():
         if len(visits) == 1 and config.skip_short:
             skipped += 1
             continue
-        found.append(_history(person, visits, config, labelled))
+        found.append(_history(person, visits, config, labelled, since_first=bool(dates)))
     if not found:
         raise InputError(f"data: there are no visits to read, only {skipped} ids that came once.")
     return found, skipped
@@ -145,6 +149,30 @@ def check_columns(name: str, columns: Sequence[str], config: VisitsConfig, *, la
         for column in given:
             if column not in columns:
                 raise InputError(f"data: {name} has no column {column!r} (--data.{flag}). {nearest(column, columns)}")
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell is a finite number."""
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False
+
+
+def _time_in(cell: str, dates: bool, where: str) -> float:
+    """When a visit was: a number, or of ``dates`` the days since 1970-01-01."""
+    if dates:
+        date = read_date(cell)
+        if date is None:
+            advice = date_advice(cell) or "Mend it, or take that row out."
+            raise InputError(f"{where}: {cell!r} should be an ISO date like those before it. {advice}")
+        return moment_of(date)
+    if not is_number(cell):
+        raise InputError(
+            f"{where}: {cell!r} is no number. Times are numbers, for instance days since the first visit, or in every "
+            f"row ISO dates, such as 2024-02-29. {date_advice(cell)}".rstrip()
+        )
+    return float(cell)
 
 
 def number_in(cell: str, column: str, place: str) -> float:
@@ -168,7 +196,13 @@ def number_in(cell: str, column: str, place: str) -> float:
     return value
 
 
-def _history(person: str, visits: list[tuple[float, str, dict[str, str]]], config: VisitsConfig, labelled: bool):
+def _history(
+    person: str,
+    visits: list[tuple[float, str, dict[str, str]]],
+    config: VisitsConfig,
+    labelled: bool,
+    since_first: bool,
+) -> LabelledSeries:
     if len(visits) == 1:
         raise InputError(
             f"data: {visits[0][1]}: the {config.id} {person!r} has one visit, and a series takes two. "
@@ -176,16 +210,16 @@ def _history(person: str, visits: list[tuple[float, str, dict[str, str]]], confi
         )
     if config.sort:
         visits = sorted(visits, key=lambda visit: visit[0])
-    for (before, first, _), (after, second, _) in itertools.pairwise(visits):
+    for (before, first, early), (after, second, late) in itertools.pairwise(visits):
         if after == before:
             raise InputError(
-                f"data: {second}: the {config.id} {person!r} has two visits at {config.time} {after:g} (the other: "
-                f"{first}). Make one of the two."
+                f"data: {second}: the {config.id} {person!r} has two visits at {config.time} {late[config.time]} "
+                f"(the other: {first}). Make one of the two."
             )
         if after < before:
             raise InputError(
                 f"data: {second}: the visits of the {config.id} {person!r} should stand in the order of time, but "
-                f"{config.time} {after:g} comes after {before:g}. Try --data.sort."
+                f"{config.time} {late[config.time]} comes after {early[config.time]}. Try --data.sort."
             )
     for column in (*([config.label] if labelled else []), *config.static):
         _check_constant(person, visits, column, config)
@@ -195,7 +229,8 @@ def _history(person: str, visits: list[tuple[float, str, dict[str, str]]], confi
         raise InputError(f"data: {places[0]}: the {config.id} {person!r} has no {config.label}. Take that id out.")
     apart = {config.id, config.time, config.label, *config.leave_out}
     kept = {column: [row[column] for row in cells] for column in cells[0] if column not in apart}
-    return LabelledSeries(label, History(person, np.array(times), kept, list(places)))
+    moments = np.array(times) - (times[0] if since_first else 0.0)
+    return LabelledSeries(label, History(person, moments, kept, list(places)))
 
 
 def _check_constant(person: str, visits, column: str, config: VisitsConfig) -> None:

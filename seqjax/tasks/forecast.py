@@ -83,6 +83,7 @@ class OtherSeries:
     """Which series."""
 
     path: str = ""  # a CSV file with the columns of the run's; default: the run's own test split
+    time: str = ""  # its column of times; default: that of the run's own file
 
 
 PRESETS = {
@@ -220,8 +221,12 @@ def evaluate(config, folder: RunFolder, params, data: OtherSeries) -> dict[str, 
         return adding.evaluate(config, folder, params, data.path)
     run = use(config, folder, lambda shapes: params)
     scaling = run.scaling
+    if data.time and not data.path:
+        raise InputError(
+            "evaluate: --data.time is of another file, but none is given. Try --data.path FILE.csv beside it."
+        )
     if data.path:
-        other = dataclasses.replace(config.data, path=data.path, columns=scaling.columns, targets=scaling.targets)
+        other = run.reading(data.path, data.time)
         series = read_series(other)
         windows = cut_windows(series, scaling, other, 0, series.steps)
     else:

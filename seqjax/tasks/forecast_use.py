@@ -13,7 +13,8 @@ import numpy as np
 
 from seqjax.checks import InputError
 from seqjax.data import Examples, example_batches
-from seqjax.data.time_series import TimeSeries, next_times, parse_series, time_text
+from seqjax.data.time_series import TimeSeries, parse_series
+from seqjax.data.time_series_ahead import next_moments, next_times, time_text, working_days
 from seqjax.data.time_series_config import TimeSeriesConfig
 from seqjax.data.time_series_windows import Scaling, Windows
 from seqjax.models.forecaster import ForecastModel
@@ -24,9 +25,17 @@ ROWS = 256  # windows read in one call, at most
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class RowsOption:
+    """What the rows of CSV hold."""
+
+    time: str = ""  # the column of times; default: that of the run's own file
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class PredictSeries:
     """Forecast what comes after the rows of CSV on standard input, with the best checkpoint of a run: rows of CSV."""
 
+    data: RowsOption = RowsOption()
     picture: str = ""  # a file to draw the forecast in, with its band: .png, .svg or .pdf
 
 
@@ -61,6 +70,13 @@ class ForecastUse(NamedTuple):
         point, quantiles = (np.concatenate(leaves) for leaves in zip(*parts, strict=True))
         return point, quantiles
 
+    def reading(self, path: str, time: str) -> TimeSeriesConfig:
+        """How another file is read: the run's columns, and its column of times unless ``time`` names one."""
+        time = time or self.scaling.time or self.data.time
+        return dataclasses.replace(
+            self.data, path=path, time=time, columns=self.scaling.columns, targets=self.scaling.targets
+        )  # fmt: skip
+
     def names(self) -> list[str]:
         """Of the columns of a forecast, without the time: each target, and behind it its quantiles."""
         each = ["", *(f"_{quantile:g}" for quantile in self.quantiles)]
@@ -79,7 +95,7 @@ def compiled(model: ForecastModel) -> Callable[..., Any]:
 
 def predict(use: ForecastUse, lines: list[str], options: PredictSeries) -> Iterator[str]:
     """What ``seqjax predict`` prints: a first row of names, and a row for each step to come."""
-    config = dataclasses.replace(use.data, path="-", columns=use.scaling.columns, targets=use.scaling.targets)
+    config = use.reading("-", options.data.time)
     series = parse_series("\n".join(lines), "standard input", config)
     context = config.context
     if series.steps < context:
@@ -89,7 +105,8 @@ def predict(use: ForecastUse, lines: list[str], options: PredictSeries) -> Itera
         )
     seen = use.scaling.scale(series)[None, -context:]
     point, quantiles = (part[0] for part in use.back(*use.forecast(seen)))  # (H, K) and (H, K, Q)
-    times = next_times(series.part(series.steps - context, series.steps), len(point))
+    working = use.scaling.working or working_days(series)
+    times = next_times(series.part(series.steps - context, series.steps), len(point), working)
     if options.picture:
         draw_ahead(use, series, point, quantiles, options.picture)
     yield ",".join([series.time, *use.names()])
@@ -187,7 +204,7 @@ def draw_backtest(
         first, end = max(0, origin - min(use.data.context, 4 * use.data.horizon)), origin + use.data.horizon
         column = series.names.index(use.scaling.targets[0])
         title = f"from {time_text(series, series.moments[origin])}"
-        times, before = series.moments[first:end], series.values[first:origin, column]
+        times, before = series.local[first:end], series.values[first:origin, column]
         low, high = _ends(back[1][place, :, 0])
         drawn.append(Drawn(times, before, back[0][place, :, 0], low, high, came[place, :, 0], title))
     ways = {"this model": point} | dict(simple)
@@ -207,8 +224,8 @@ def draw_ahead(use: ForecastUse, series: TimeSeries, point: np.ndarray, quantile
     from seqjax.plots.forecast import Drawn, forecasts
 
     part = series.part(max(0, series.steps - max(use.data.context, 1)), series.steps)
-    between = float(np.median(np.diff(part.moments)))
-    times = np.concatenate([part.moments, part.moments[-1] + between * np.arange(1, len(point) + 1)])
+    working = use.scaling.working or working_days(series)
+    times = np.concatenate([part.local, next_moments(part, len(point), working)])
     drawn = []
     for k, name in enumerate(use.scaling.targets):
         low, high = _ends(quantiles[:, k])

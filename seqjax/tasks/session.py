@@ -143,16 +143,25 @@ def advising(verb: str, words: Sequence[str]) -> Iterator[None]:
             r"[Tt]rain (one )?with [^.]*--\S+|\S+ when it was trained", "", str(error)
         )  # which says so itself
         named = dict.fromkeys(re.findall(r"--(?:data|model)\.[a-z.-]*[a-z]", advice))
-        others_files = any(word.startswith("--data.path") for word in words)  # else its flags are of no use
-        known = dataclasses.fields(task.evaluated) if task and others_files else ()
-        own = {f"--data.{field.name.replace('_', '-')}" for field in known} | {"--data.path"}
-        others = [flag for flag in named if verb == "predict" or flag not in own]
+        own = _data_flags(task, verb, words) if task else set()
+        others = [flag for flag in named if flag not in own]
         if task is None or verb not in ("evaluate", "predict") or not others or str(error).startswith(f"{verb}:"):
             raise
         many = "are flags" if len(others) > 1 else "is a flag"
         raise InputError(
             f"{error}\n({' and '.join(others)} {many} of training; {verb} reads as the run was trained to.)"
         ) from None
+
+
+def _data_flags(task: Task, verb: str, words: Sequence[str]) -> set[str]:
+    """The flags ``--data.*`` of ``evaluate`` or ``predict`` that are of use beside these words."""
+    if verb == "predict":
+        known, always = getattr(task.predicted, "data", None), set()
+    else:
+        others_files = any(word.startswith("--data.path") for word in words)  # else its flags are of no use
+        known, always = task.evaluated if others_files else None, {"--data.path"}
+    fields = dataclasses.fields(known) if known is not None else ()
+    return {f"--data.{field.name.replace('_', '-')}" for field in fields} | always
 
 
 def trained(run: Opened):
