@@ -29,7 +29,9 @@ class NextSymbol(NamedTuple):
             (B, S, V), (B, S), (B, S): all T steps, or only the last.
         log_probabilities: ``(params, ids (B, T+1), mask (B, T)) -> (B, T)``: of each id after the first,
             in nats, given all that stand before it; 0 where masked.
-        decodable: ``start`` and ``advance`` for the decoding engine.
+        decodable: ``start`` and ``advance`` for the decoding engine. ``start`` reads ``{"tokens": (B, P), "mask":
+            (B, P)}``, prompts without their last tokens, which are the first ``last``: see
+            :func:`seqjax.decoding.pad_prompts`.
     """
 
     init: Callable[[Array], Any]
