@@ -86,6 +86,7 @@ def _folder(name: str = "RUN"):
 def evaluate(arguments: list[str]) -> None:
     """Metrics of the best checkpoint."""
     from seqjax.tasks.contract import DataOption
+    from seqjax.tasks.data_files import changed_files
     from seqjax.tasks.session import best_of, open_existing, task_named_in
     from seqjax.training.journal import as_json
     from seqjax.training.progress import Reporter
@@ -103,6 +104,8 @@ def evaluate(arguments: list[str]) -> None:
     options = parse(Evaluate, arguments, "evaluate")
     run = open_existing(options.run)
     params, step = best_of(run)
+    if not files_in(options.data) and (others := changed_files(run.config, run.folder)):
+        print(others, file=sys.stderr)
     metrics = run.task.evaluate(run.config, run.folder, params, options.data)
     given = " ".join(files_in(options.data))
     if options.json:

@@ -374,3 +374,19 @@ def test_reading_changes_nothing(run):
         assert said.code == 0
     assert_refused(seqjax("generate", run, "--temperature", 0), "temperature")
     assert snapshot(run) == before
+
+
+def test_data_that_changed_since_a_run_began_is_named(tmp_path):
+    (tmp_path / "texts").mkdir()
+    text = tmp_path / "texts" / "story.txt"
+    text.write_text(story(200))
+    command = [*TINY, "--data.path", tmp_path / "texts", "--out", tmp_path / "run", "--evaluate-every", 2]
+    assert "note:" not in training(*command, "--steps", 2).out
+    assert "note:" not in training(*command, "--steps", 4).out
+    assert "note:" not in seqjax("evaluate", tmp_path / "run").err
+    text.write_text(story(200) + "One more line.\n")
+    assert f"note: {text}: not what this run began with" in training(*command, "--steps", 6).out
+    said = seqjax("evaluate", tmp_path / "run", "--json")
+    assert f"note: {text}: not what" in said.err
+    assert json.loads(said.out)["split"] == "test"
+    assert "note:" not in seqjax("evaluate", tmp_path / "run", "--data.path", text).err

@@ -14,6 +14,7 @@ from seqjax.checks import InputError, nearest
 from seqjax.tasks import TASKS
 from seqjax.tasks.command import Command
 from seqjax.tasks.contract import Task
+from seqjax.tasks.data_files import changed_files, remember_files
 from seqjax.training.best import best_params
 from seqjax.training.configuration import from_dict
 from seqjax.training.devices import check_rows, join_cluster, writer_first
@@ -54,6 +55,10 @@ def begin(command: Command, folder: RunFolder, recorder: Recorder) -> Trainer:
     built = command.task.build(command.config, folder)
     width = max(len(what) for what, _ in built.summary)
     recorder.note("\n".join(f"{what:<{width}}  {much}" for what, much in [*built.summary, ("run", str(folder.path))]))
+    if recorder.writer:
+        remember_files(command.config, folder)
+        if others := changed_files(command.config, folder):
+            recorder.note(others)
     config = read_run(folder.path)[1].config  # with the horizon that holds for this run
     optimizer = dataclasses.replace(command.config.optimizer, horizon=config["optimizer"]["horizon"])
     return Trainer(built.job, command.config, optimizer, folder)

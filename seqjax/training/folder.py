@@ -18,8 +18,9 @@ class RunFolder(NamedTuple):
 
     Where the data is cut into words already, ``words.json`` and ``characters.json`` stand for the tokenizer; where
     something is to be named, ``labels.json`` holds the names; where numbers are read, ``scaling.json`` says how
-    they are scaled; ``drawings.npz`` keeps the drawings that are needed after training; ``pretrained/`` says what a
-    run started from, and ``vectors.bin`` holds the word vectors that it started from.
+    they are scaled; ``data.json`` says which files were read; ``drawings.npz`` keeps the drawings that are needed
+    after training; ``pretrained/`` says what a run started from, and ``vectors.bin`` holds the word vectors that it
+    started from.
     """
 
     path: Path
@@ -67,6 +68,10 @@ class RunFolder(NamedTuple):
     @property
     def drawings(self) -> Path:
         return self.path / "drawings.npz"
+
+    @property
+    def data(self) -> Path:
+        return self.path / "data.json"
 
     @property
     def pretrained(self) -> Path:
@@ -156,7 +161,7 @@ def undone_unless_begun(folder: RunFolder) -> Iterator[None]:
             if not folder.metrics.exists():
                 folder.checkpoints.rmdir()  # which fails, and ends this, if there is a checkpoint
                 shutil.rmtree(folder.pretrained, ignore_errors=True)
-                for path in (*folder.learned, folder.config):
+                for path in (*folder.learned, folder.data, folder.config):
                     path.unlink(missing_ok=True)
                 folder.path.rmdir()
         raise

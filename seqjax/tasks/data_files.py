@@ -1,0 +1,70 @@
+"""The files that a run read when it began, so that it is said when they are others: ``data.json`` in its folder.
+
+A split is cut from a whole file. If the file is another one, the test split may hold what was trained on.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from seqjax.training.configuration import read_json
+from seqjax.training.folder import RunFolder
+
+END = 1 << 20  # bytes at the beginning and at the end of a file that its digest is of, with its size
+
+
+def remember_files(config: Any, folder: RunFolder) -> None:
+    """Write down what the data files of a run are, unless it is written there."""
+    found = dict(_outlines(config))
+    if found and not folder.data.exists():
+        draft = folder.data.with_name("data.draft")
+        draft.write_text(json.dumps(found, indent=1, sort_keys=True), encoding="utf-8")
+        os.replace(draft, folder.data)
+
+
+def changed_files(config: Any, folder: RunFolder) -> str:
+    """What to say of data files that are not those which the run began with; nothing where all are, or it is not known.
+
+    Files that are not there are not spoken of: reading them is refused.
+
+    Example:
+        >>> changed_files(None, RunFolder(Path("nowhere")))
+        ''
+    """
+    if not folder.data.exists():
+        return ""
+    had = read_json(folder.data)
+    others = [name for name, outline in _outlines(config) if had.get(name) != outline]
+    if not others:
+        return ""
+    more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+    return (
+        f"note: {others[0]}{more}: not what this run began with. What is split off for validation and test may have "
+        "been trained on; for other data, give another --out."
+    )
+
+
+def _outlines(config: Any) -> Iterator[tuple[str, list]]:
+    """Each file that ``--data.*path`` names, or that a folder holds, with its size and a digest."""
+    data = getattr(config, "data", None)
+    fields = dataclasses.fields(data) if dataclasses.is_dataclass(data) else ()
+    for field in fields:
+        named = getattr(data, field.name) if field.name.endswith("path") else ()
+        for name in [named] if isinstance(named, str) else named:
+            root = Path(name).expanduser()
+            for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
+                if name and path.is_file():
+                    yield str(path), _outline(path)
+
+
+def _outline(path: Path) -> list:
+    with path.open("rb") as file:
+        size, digest = path.stat().st_size, hashlib.blake2b(file.read(END), digest_size=16)
+        if size > END:
+            file.seek(max(END, size - END))
+            digest.update(file.read())
+    return [size, digest.hexdigest()]
