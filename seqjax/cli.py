@@ -217,10 +217,10 @@ def score(arguments: list[str]) -> None:
 
 
 def read_lines() -> list[str]:
-    """The lines of standard input."""
+    """The lines of standard input; a byte order mark before the first is none of its text, as in files."""
     data = sys.stdin.buffer.read()
     try:
-        lines = data.decode("utf-8").split("\n")
+        lines = data.decode("utf-8").removeprefix("\ufeff").split("\n")
     except UnicodeDecodeError as error:
         raise InputError(f"standard input: byte {error.start} is not UTF-8. Convert it first.") from None
     return [line.removesuffix("\r") for line in (lines if lines[-1] else lines[:-1])]
