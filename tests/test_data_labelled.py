@@ -46,6 +46,14 @@ def test_columns_and_json_lines_say_the_same(write):
     assert skipped == 0
 
 
+def test_a_column_in_quotes_is_what_stands_between_them(write):
+    cells = {'"neg"': "neg", "neg": "neg", '"a ""b"" c"': 'a "b" c', '"a", "b"': '"a", "b"', '"': '"', '"x': '"x'}
+    path = write("".join(f"{cell}\t{cell}\n" for cell in cells))
+    assert read_labelled_files([path], config(path))[0] == [Labelled(cell, cell) for cell in cells.values()]
+    with pytest.raises(InputError, match="line 1 has an empty label"):
+        read_labelled_files([write('""\ttext\n')], config())
+
+
 @pytest.mark.parametrize(
     "name, line, words",
     [

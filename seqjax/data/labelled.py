@@ -87,7 +87,8 @@ def read_labelled_files(
     """The labelled texts of files and folders, in order, where each stands, and how many lines were skipped.
 
     Args:
-        paths: files of two columns, ``label TAB text``, or of JSON objects, one a line.
+        paths: files of two columns, ``label TAB text``, or of JSON objects, one a line. A column in double quotes, as
+            spreadsheets write it, is read without them, and each ``""`` in it as ``"``.
         config: says which, and what to do with broken lines.
 
     Raises:
@@ -202,13 +203,19 @@ def _check_classes(examples: Sequence[Labelled], places: Sequence[Place]) -> Non
 
 
 def _from_columns(line: str, config: LabelledConfig) -> tuple[Labelled | None, str]:
-    columns = [column.strip() for column in line.split("\t")]
+    columns = [_unquoted(column.strip()) for column in line.split("\t")]
     if len(columns) != 2:
         held = "has no tab" if len(columns) == 1 else f"has {len(columns)} columns"
         shown = line if len(line) <= 60 else line[:59] + "…"
         wanted = "text TAB label" if config.swap else "label TAB text"
         return None, f"should be `{wanted}`, but it {held}: {shown!r}."
     return _whole(*(reversed(columns) if config.swap else columns))
+
+
+def _unquoted(cell: str) -> str:
+    inner = cell[1:-1].replace('""', "")
+    quoted = len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in inner
+    return cell[1:-1].replace('""', '"').strip() if quoted else cell
 
 
 def _from_json(line: str, config: LabelledConfig) -> tuple[Labelled | None, str]:
