@@ -96,6 +96,13 @@ def test_the_same_text_is_in_one_part():
     assert not parts[0] & parts[1] | parts[0] & parts[2] | parts[1] & parts[2]
 
 
+def test_a_class_whose_texts_have_another_label_first_is_trained_on_too():
+    for seed in range(20):
+        examples = [Labelled("a", str(n)) for n in range(30)] + [Labelled("b", "7"), Labelled("b", "8")]
+        train, *_ = split_labelled(examples, [0.5, 0.25, 0.25], seed)
+        assert {example.label for example in train} == {"a", "b"}
+
+
 def test_files_of_their_own_stay_whole(write):
     train, test = write(TEN), write("a\tx\nb\ty\n", "test.tsv")
     splits = read_labelled(config(train, test_path=(test,), split=(0.5, 0.25, 0.25)))

@@ -115,8 +115,8 @@ def read_labelled_files(
 def split_labelled(examples: Sequence[Labelled], fractions: Sequence[float], seed: int = 0) -> list[list[Labelled]]:
     """Deal examples to parts, class by class, so that every part holds about its fraction of each class.
 
-    The same text goes to one part, wherever it stands. Every class has an example in the first part. Within a part
-    they keep their order.
+    The same text goes to one part, wherever it stands, and is dealt with the class that it has first. Every class has
+    an example in the first part. Within a part they keep their order.
 
     Args:
         examples: in any order.
@@ -138,7 +138,10 @@ def split_labelled(examples: Sequence[Labelled], fractions: Sequence[float], see
     part_of = np.empty(len(texts), np.int64)
     spread = (random.random() + _GOLDEN * np.arange(len(order))) % 1  # any run of them is spread evenly over [0, 1)
     part_of[order] = np.minimum(np.searchsorted(ends, spread, side="right"), len(fractions) - 1)
-    for members in classes.values():
+    texts_of: dict[str, list[int]] = {}  # of each class, those that have another label too among them
+    for number, example in zip(group.tolist(), examples, strict=True):
+        texts_of.setdefault(example.label, []).append(number)
+    for members in texts_of.values():
         if not (part_of[members] == 0).any():
             part_of[members[0]] = 0
     parts: list[list[Labelled]] = [[] for _ in fractions]
