@@ -76,6 +76,22 @@ def test_a_broken_line_is_refused_by_file_and_line_or_counted(name, line, words,
     assert (found, skipped) == ([Labelled("a", "one")], 1)
 
 
+@pytest.mark.parametrize(
+    "name, text, words",
+    [
+        ("t.csv", "label,text\nneg,bad\n", "line 1 .* no tab: 'label,text'. No line .* has one, though .* commas"),
+        ("t.txt", "one\ntwo\n", "line 1 .* no tab: 'one'. No line of the file has one: .* by a tab"),
+        ("t.json", '[{"label": "a", "text": "b"}]', "line 1 .* one JSON array: write one object a line"),
+        ("t.json", '[\n  {"label": "a", "text": "b"}\n]', "line 1 .* one JSON array: write one object a line"),
+    ],
+)  # fmt: skip
+def test_a_file_of_another_form_is_told_so_and_not_to_skip_its_lines(name, text, words, write):
+    path = write(text, name)
+    with pytest.raises(InputError, match=f"{name}, {words}") as refusal:
+        read_labelled_files([path], config(path))
+    assert "--data.skip-broken" not in str(refusal.value)
+
+
 def test_every_part_holds_its_share_of_every_class():
     random = np.random.default_rng(0)
     examples = [Labelled(str(label), f"{n} of {label}") for n, label in enumerate(random.zipf(1.6, 3000) % 40)]

@@ -102,7 +102,7 @@ def read_labelled_files(
         for number, line in enumerate(lines[: len(lines) - (not lines[-1])], start=1):
             example, problem = _from_json(line, config) if as_json else _from_columns(line, config)
             if problem and not config.skip_broken:
-                raise InputError(f"data: {path}, line {number} {problem} {_SKIP}")
+                raise InputError(f"data: {path}, line {number} {problem} {_advice(text, as_json)}")
             skipped += bool(problem)
             if example is not None:
                 found.append(example)
@@ -213,6 +213,16 @@ def _from_columns(line: str, config: LabelledConfig) -> tuple[Labelled | None, s
         wanted = "text TAB label" if config.swap else "label TAB text"
         return None, f"should be `{wanted}`, but it {held}: {shown!r}."
     return _whole(*(reversed(columns) if config.swap else columns))
+
+
+def _advice(text: str, as_json: bool) -> str:
+    """What to do about a broken line, which may not be the only one."""
+    if as_json and text.lstrip().startswith("["):
+        return "The file is one JSON array: write one object a line, without brackets and commas around them."
+    if as_json or "\t" in text:
+        return _SKIP
+    commas = ", though there are commas" if "," in text else ""
+    return f"No line of the file has one{commas}: separate the two columns by a tab, or write JSON lines (.jsonl)."
 
 
 def _unquoted(cell: str) -> str:
