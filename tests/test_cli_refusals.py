@@ -122,9 +122,9 @@ def test_an_unknown_word_suggests_the_nearest(words, meant):
     assert_refused(training(*words), meant)
 
 
-def test_an_unknown_verb_suggests_the_nearest():
+def test_an_unknown_verb_or_flag_suggests_the_nearest(finished):
     assert_refused(seqjax("trian"), "`trian`", "Did you mean `train`?")
-    assert_refused(seqjax("generate", "run", "--promt", "x"), "--prompt")
+    assert_refused(seqjax("generate", finished, "--promt", "x"), "--prompt")
     assert_refused(seqjax("generate"), "RUN")
 
 
@@ -281,7 +281,21 @@ def test_lines_that_are_not_utf_8_are_refused_with_the_byte(finished):
 def test_a_folder_that_holds_no_run_is_said(verb, tmp_path, text):
     assert_refused(seqjax(verb, tmp_path), "no config.json")
     assert_refused(seqjax(verb, tmp_path / "nowhere"), "no such folder")
-    assert_refused(seqjax(verb, text), "no such folder")
+    assert_refused(seqjax(verb, text), "it is a file.")
+
+
+@pytest.mark.parametrize(
+    "words", [["predict", "--beam", 5], ["evaluate", "--data.skip-broken"], ["neighbours", "king"]]
+)
+def test_a_mistyped_run_is_said_before_its_flags(words, finished):
+    verb, *others = words
+    for said in (seqjax(verb, finished.parent / "rnu", *others), seqjax(verb, finished.parent / "far", *others)):
+        assert_refused(said, "there is no such folder")
+        assert "Unrecognized" not in said.err
+        assert ("Did you mean `run`?" in said.err) == ("/rnu" in said.err)
+    assert_refused(seqjax(verb, finished / "config.json", *others), "it is a file in one", f"Try {finished}.")
+    assert_refused(seqjax(verb, "--data.path=x", finished.parent / "rnu"), "there is no such folder")
+    assert seqjax(verb, finished.parent / "rnu", "--help").code == 0
 
 
 @pytest.mark.parametrize("verb", ["generate", "evaluate", "score"])
