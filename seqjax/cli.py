@@ -1,5 +1,6 @@
 """The ``seqjax`` command: few verbs, the same for every task, over the folder of a run."""
 
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Callable, Sequence
@@ -86,7 +87,7 @@ def _folder(name: str = "RUN"):
 def evaluate(arguments: list[str]) -> None:
     """Metrics of the best checkpoint."""
     from seqjax.tasks.contract import DataOption
-    from seqjax.tasks.session import best_of, open_existing, task_named_in
+    from seqjax.tasks.session import best_of, naming_own_files, open_existing, task_named_in
     from seqjax.training.journal import as_json
     from seqjax.training.progress import Reporter
 
@@ -103,8 +104,9 @@ def evaluate(arguments: list[str]) -> None:
     options = parse(Evaluate, arguments, "evaluate")
     run = open_existing(options.run)
     params, step = best_of(run)
-    metrics = run.task.evaluate(run.config, run.folder, params, options.data)
     given = " ".join(files_in(options.data))
+    with contextlib.nullcontext() if given else naming_own_files(run):
+        metrics = run.task.evaluate(run.config, run.folder, params, options.data)
     if options.json:
         print(as_json({"step": step} | ({"path": given} if given else {"split": "test"}) | metrics))
         return

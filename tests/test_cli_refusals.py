@@ -316,6 +316,18 @@ def test_evaluating_a_text_that_is_not_there_is_refused(finished):
     assert_refused(seqjax("evaluate", finished, "--data.path", "/nowhere/text"), "/nowhere/text", "does not exist")
 
 
+def test_a_run_whose_own_text_is_elsewhere_says_whose_it_is(run):
+    saved = json.loads((run / "config.json").read_text())
+    for path, own in ((["texts/story.txt"], True), (["/nowhere/story.txt"], False)):
+        saved["config"]["data"]["path"] = path
+        (run / "config.json").write_text(json.dumps(saved))
+        said = seqjax("evaluate", run)
+        assert_refused(said, path[0], "does not exist")
+        assert ("the run's own data.path, named from the folder where training was started" in said.err) == own
+        assert ("or give --data.path FILE" in said.err) == own
+    assert "own data.path" not in seqjax("evaluate", run, "--data.path", "texts/story.txt").err
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"task": "lm"}', '{"task": "ml", "preset": "x", "config": {}}'])
 def test_a_run_whose_configuration_is_broken_is_refused(content, run, text):
     (run / "config.json").write_text(content)

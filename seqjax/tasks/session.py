@@ -2,10 +2,11 @@
 
 import contextlib
 import dataclasses
+import os
 import re
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -170,6 +171,31 @@ def advising(verb: str, words: Sequence[str]) -> Iterator[None]:
         raise InputError(
             f"{error}\n({' and '.join(others)} {many} of training; {verb} reads as the run was trained to.)"
         ) from None
+
+
+@contextlib.contextmanager
+def naming_own_files(run: Opened) -> Iterator[None]:
+    """Where a run's own file is missing that is named from the folder of training, refusals say whose it is."""
+    try:
+        yield
+    except InputError as error:
+        for flag, path in _paths(dataclasses.asdict(run.config.data), "data"):
+            if path in str(error) and not os.path.isabs(os.path.expanduser(path)) and not os.path.exists(path):
+                raise InputError(
+                    f"{error}\n(It is the run's own {flag}, named from the folder where training was started: "
+                    "go there, or give --data.path FILE.)"
+                ) from None
+        raise
+
+
+def _paths(data: Mapping[str, Any], where: str) -> Iterator[tuple[str, str]]:
+    """The files that a configuration of data names, each with its dotted name."""
+    for name, value in data.items():
+        if isinstance(value, dict):
+            yield from _paths(value, f"{where}.{name}")
+        elif name.endswith("path"):
+            paths = [value] if isinstance(value, str) else value or ()
+            yield from ((f"{where}.{name}", path) for path in paths if path)
 
 
 def trained(run: Opened):
