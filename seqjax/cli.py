@@ -1,5 +1,6 @@
 """The ``seqjax`` command: few verbs, the same for every task, over the folder of a run."""
 
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Callable, Sequence
@@ -86,7 +87,7 @@ def _folder(name: str = "RUN"):
 def evaluate(arguments: list[str]) -> None:
     """Metrics of the best checkpoint."""
     from seqjax.tasks.contract import DataOption
-    from seqjax.tasks.data_files import changed_files
+    from seqjax.tasks.data_files import changed_files, naming_own_files
     from seqjax.tasks.session import best_of, open_existing, task_named_in
     from seqjax.training.journal import as_json
     from seqjax.training.progress import Reporter
@@ -106,8 +107,9 @@ def evaluate(arguments: list[str]) -> None:
     params, step = best_of(run)
     if not files_in(options.data) and (others := changed_files(run.config, run.folder)):
         print(others, file=sys.stderr)
-    metrics = run.task.evaluate(run.config, run.folder, params, options.data)
     given = " ".join(files_in(options.data))
+    with contextlib.nullcontext() if given else naming_own_files(run.config):
+        metrics = run.task.evaluate(run.config, run.folder, params, options.data)
     if options.json:
         print(as_json({"step": step} | ({"path": given} if given else {"split": "test"}) | metrics))
         return
@@ -220,10 +222,10 @@ def score(arguments: list[str]) -> None:
 
 
 def read_lines() -> list[str]:
-    """The lines of standard input."""
+    """The lines of standard input; a byte order mark before the first is none of its text, as in files."""
     data = sys.stdin.buffer.read()
     try:
-        lines = data.decode("utf-8").split("\n")
+        lines = data.decode("utf-8").removeprefix("\ufeff").split("\n")
     except UnicodeDecodeError as error:
         raise InputError(f"standard input: byte {error.start} is not UTF-8. Convert it first.") from None
     return [line.removesuffix("\r") for line in (lines if lines[-1] else lines[:-1])]

@@ -205,6 +205,12 @@ def test_words_that_a_model_does_not_know_are_named(ngram, run):
     assert seqjax("score", run, stdin="The tam.\n").err == ""
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_line(run):
+    plain = seqjax("score", run, stdin="The cat sat.\n")
+    assert plain.code == 0, plain.err
+    assert seqjax("score", run, stdin=b"\xef\xbb\xbfThe cat sat.\n").out == plain.out
+
+
 def test_evaluate_prints_a_table_for_people(run):
     said = seqjax("evaluate", run)
     assert said.code == 0

@@ -122,9 +122,9 @@ def test_an_unknown_word_suggests_the_nearest(words, meant):
     assert_refused(training(*words), meant)
 
 
-def test_an_unknown_verb_suggests_the_nearest():
+def test_an_unknown_verb_or_flag_suggests_the_nearest(finished):
     assert_refused(seqjax("trian"), "`trian`", "Did you mean `train`?")
-    assert_refused(seqjax("generate", "run", "--promt", "x"), "--prompt")
+    assert_refused(seqjax("generate", finished, "--promt", "x"), "--prompt")
     assert_refused(seqjax("generate"), "RUN")
 
 
@@ -281,7 +281,21 @@ def test_lines_that_are_not_utf_8_are_refused_with_the_byte(finished):
 def test_a_folder_that_holds_no_run_is_said(verb, tmp_path, text):
     assert_refused(seqjax(verb, tmp_path), "no config.json")
     assert_refused(seqjax(verb, tmp_path / "nowhere"), "no such folder")
-    assert_refused(seqjax(verb, text), "no such folder")
+    assert_refused(seqjax(verb, text), "it is a file.")
+
+
+@pytest.mark.parametrize(
+    "words", [["predict", "--beam", 5], ["evaluate", "--data.skip-broken"], ["neighbours", "king"]]
+)
+def test_a_mistyped_run_is_said_before_its_flags(words, finished):
+    verb, *others = words
+    for said in (seqjax(verb, finished.parent / "rnu", *others), seqjax(verb, finished.parent / "far", *others)):
+        assert_refused(said, "there is no such folder")
+        assert "Unrecognized" not in said.err
+        assert ("Did you mean `run`?" in said.err) == ("/rnu" in said.err)
+    assert_refused(seqjax(verb, finished / "config.json", *others), "it is a file in one", f"Try {finished}.")
+    assert_refused(seqjax(verb, "--data.path=x", finished.parent / "rnu"), "there is no such folder")
+    assert seqjax(verb, finished.parent / "rnu", "--help").code == 0
 
 
 @pytest.mark.parametrize("verb", ["generate", "evaluate", "score"])
@@ -300,6 +314,18 @@ def test_a_broken_tokenizer_is_named(content, run):
 
 def test_evaluating_a_text_that_is_not_there_is_refused(finished):
     assert_refused(seqjax("evaluate", finished, "--data.path", "/nowhere/text"), "/nowhere/text", "does not exist")
+
+
+def test_a_run_whose_own_text_is_elsewhere_says_whose_it_is(run):
+    saved = json.loads((run / "config.json").read_text())
+    for path, own in ((["texts/story.txt"], True), (["/nowhere/story.txt"], False)):
+        saved["config"]["data"]["path"] = path
+        (run / "config.json").write_text(json.dumps(saved))
+        said = seqjax("evaluate", run)
+        assert_refused(said, path[0], "does not exist")
+        assert ("the run's own data.path, named from the folder where training was started" in said.err) == own
+        assert ("or give --data.path FILE" in said.err) == own
+    assert "own data.path" not in seqjax("evaluate", run, "--data.path", "texts/story.txt").err
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"task": "lm"}', '{"task": "ml", "preset": "x", "config": {}}'])

@@ -46,6 +46,14 @@ def test_columns_and_json_lines_say_the_same(write):
     assert skipped == 0
 
 
+def test_a_column_in_quotes_is_what_stands_between_them(write):
+    cells = {'"neg"': "neg", "neg": "neg", '"a ""b"" c"': 'a "b" c', '"a", "b"': '"a", "b"', '"': '"', '"x': '"x'}
+    path = write("".join(f"{cell}\t{cell}\n" for cell in cells))
+    assert read_labelled_files([path], config(path))[0] == [Labelled(cell, cell) for cell in cells.values()]
+    with pytest.raises(InputError, match="line 1 has an empty label"):
+        read_labelled_files([write('""\ttext\n')], config())
+
+
 @pytest.mark.parametrize(
     "name, line, words",
     [
@@ -68,6 +76,22 @@ def test_a_broken_line_is_refused_by_file_and_line_or_counted(name, line, words,
     assert (found, skipped) == ([Labelled("a", "one")], 1)
 
 
+@pytest.mark.parametrize(
+    "name, text, words",
+    [
+        ("t.csv", "label,text\nneg,bad\n", "line 1 .* no tab: 'label,text'. No line .* has one, though .* commas"),
+        ("t.txt", "one\ntwo\n", "line 1 .* no tab: 'one'. No line of the file has one: .* by a tab"),
+        ("t.json", '[{"label": "a", "text": "b"}]', "line 1 .* one JSON array: write one object a line"),
+        ("t.json", '[\n  {"label": "a", "text": "b"}\n]', "line 1 .* one JSON array: write one object a line"),
+    ],
+)  # fmt: skip
+def test_a_file_of_another_form_is_told_so_and_not_to_skip_its_lines(name, text, words, write):
+    path = write(text, name)
+    with pytest.raises(InputError, match=f"{name}, {words}") as refusal:
+        read_labelled_files([path], config(path))
+    assert "--data.skip-broken" not in str(refusal.value)
+
+
 def test_every_part_holds_its_share_of_every_class():
     random = np.random.default_rng(0)
     examples = [Labelled(str(label), f"{n} of {label}") for n, label in enumerate(random.zipf(1.6, 3000) % 40)]
@@ -86,6 +110,13 @@ def test_the_same_text_is_in_one_part():
     examples = [Labelled("ab"[n % 2], str(n % 20)) for n in range(200)]
     parts = [{text for _, text in part} for part in split_labelled(examples, [0.5, 0.25, 0.25])]
     assert not parts[0] & parts[1] | parts[0] & parts[2] | parts[1] & parts[2]
+
+
+def test_a_class_whose_texts_have_another_label_first_is_trained_on_too():
+    for seed in range(20):
+        examples = [Labelled("a", str(n)) for n in range(30)] + [Labelled("b", "7"), Labelled("b", "8")]
+        train, *_ = split_labelled(examples, [0.5, 0.25, 0.25], seed)
+        assert {example.label for example in train} == {"a", "b"}
 
 
 def test_files_of_their_own_stay_whole(write):

@@ -36,6 +36,12 @@ def test_columns_are_tabs_or_spaces_and_blank_lines_end_sentences(tmp_path):
     assert read(tmp_path, text, word_column=2, tag_column=0)[0].words == ("B-ORG", "O")
 
 
+def test_a_comment_before_a_sentence_of_columns_with_tabs_is_none_of_its_tokens(tmp_path):
+    first, second = read(tmp_path, "# id = 1\n# a b\nEU\tB-ORG\n\n# id = 2\n#\tO\n")
+    assert (first.words, second.words, second.lines) == (("EU",), ("#",), (6,))
+    assert read(tmp_path, "# SYM O\nEU NNP B-ORG\n")[0].words == ("#", "EU")
+
+
 def test_conllu_gives_any_of_its_columns(tmp_path):
     assert read(tmp_path, CONLLU)[0][:2] == (("Birds", "sing"), ("NOUN", "VERB"))
     assert read(tmp_path, CONLLU, conllu_column="XPOS")[0].tags == ("NNS", "VBP")
@@ -83,6 +89,33 @@ def test_a_tag_of_the_test_file_alone_is_refused_by_file_and_line(tmp_path):
     assert [ids.tolist() for ids in encode_tags(read(tmp_path, "EU\tB-ORG\n"), labels)] == [[1]]
     with pytest.raises(InputError, match=r"line 2: the tag 'B-LOC' stands nowhere in the training split"):
         encode_tags(read(tmp_path, "EU\tB-ORG\nRome\tB-LOC\n"), labels)
+
+
+SPANS = "".join(f"w{number}\tB-X\nv\tI-X\nend\tO\n\n" for number in range(20))
+SLIPS = {
+    "a header": ("token\ttag\n" + SPANS, {}, ["line 1: 'tag' is no tag of BIO", "header line"]),
+    "a header and a blank line": ("token\ttag\n\n" + SPANS, {}, ["line 1: 'tag'", "--data.scheme none"]),
+    "a small o": (SPANS.replace("end\tO", "end\to"), {}, ["line 3: 'o' is no tag of BIO", "B-X and 67%"]),
+    "some words": (SPANS * 3 + "a\tNN\nb\tVB\nc\tCC\n", {}, ["'NN' is no tag of BIO", "98%"]),
+    "a header of BIO": ("token\ttag\n" + SPANS, {"scheme": "bio"}, ["line 1: 'tag' is no tag of bio"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", SLIPS)
+def test_a_slip_in_a_file_of_spans_is_refused_by_file_and_line(kind, tmp_path):
+    text, how, words = SLIPS[kind]
+    (tmp_path / "spans.conll").write_text(text)
+    with pytest.raises(InputError) as refusal:
+        read_tag_splits(TagsConfig(path=(str(tmp_path / "spans.conll"),), **how))
+    assert all(word in str(refusal.value) for word in ["spans.conll", *words]), refusal.value
+
+
+def test_tags_that_mark_no_spans_may_look_like_those_that_do(tmp_path):
+    (tmp_path / "parts.conll").write_text("".join(f"w{n}\tNOUN\nx\tO\ny\tDET\nz\tCC\n\n" for n in range(20)))
+    (tmp_path / "spans.conll").write_text("token\ttag\n\n" + SPANS)
+    for name, scheme in (("parts", "auto"), ("spans", "none")):
+        splits = read_tag_splits(TagsConfig(path=(str(tmp_path / f"{name}.conll"),), scheme=scheme))
+        assert splits.scheme == "none"
 
 
 def test_a_file_is_split_without_sharing_sentences(tmp_path):

@@ -1,6 +1,7 @@
 """Files to documents to splits, and what is refused on the way."""
 
 import builtins
+import gzip
 
 import numpy as np
 import pytest
@@ -29,6 +30,31 @@ def read(*paths, **options):
 
 def test_a_folder_is_read_in_order_without_hidden_binary_and_empty_files(folder):
     assert read(folder) == ["one\n\n two \nthree\n", "zweite ñ\r\nZeile\n", "deep"]
+
+
+def test_what_a_folder_skips_is_said(folder, capsys):
+    read(folder)
+    assert capsys.readouterr().err == (
+        f"{folder}: 3 files read, 3 skipped: empty.txt (empty), image.png (binary), .hidden (hidden)\n"
+    )
+    (folder / "wide.txt").write_text("abc", encoding="utf-16")
+    read(folder)
+    said = capsys.readouterr().err
+    assert "4 skipped: wide.txt (UTF-16, try --data.encoding utf-16), empty.txt (empty), image.png (binary), …" in said
+    read(folder / "below")
+    assert capsys.readouterr().err == ""
+
+
+def test_links_to_folders_are_followed_and_never_twice(folder, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    (other / "d.txt").write_text("linked")
+    (other / "back").symlink_to(folder)
+    (folder / "link").symlink_to(other)
+    (folder / "again").symlink_to(other)
+    (folder / "loop").symlink_to(folder)
+    (folder / "al").symlink_to(folder / "below")
+    one, two, deep = (read(folder / name)[0] for name in ("a.txt", "b.txt", "below"))
+    assert read(folder) == [one, "linked", two, deep]
 
 
 def test_files_are_read_in_the_order_given_and_kept_to_the_byte(folder):
@@ -96,6 +122,7 @@ BAD_FILES = {
     "empty": ("bad.txt", b"", {}, "bad.txt is empty"),
     "only blank lines": ("bad.txt", b"\n \n", {"documents": "line"}, "nothing but empty lines"),
     "binary": ("bad.txt", b"abc\0def", {}, "bad.txt is binary: byte 3 is NUL"),
+    "gzip": ("bad.gz", gzip.compress(b"abc"), {}, "bad.gz is binary, compressed by gzip. Unpack it first: gunzip"),
     "utf-16": ("bad.txt", "abc".encode("utf-16"), {}, "try --data.encoding utf-16"),
     "latin-1": ("bad.txt", b"ol\xe9!", {}, "is not utf-8: byte 2 is 0xe9 .* Try --data.encoding latin-1"),
     "not ascii": ("bad.txt", b"ol\xe9!", {"encoding": "ascii"}, "is not ascii: byte 2 .* --data.encoding utf-8"),
@@ -103,7 +130,7 @@ BAD_FILES = {
     "unknown encoding": ("train.txt", None, {"encoding": "utf-9"}, "'utf-9' is unknown. Did you mean `utf-8`"),
     "no text encoding": ("train.txt", None, {"encoding": "base64"}, "'base64' is unknown"),
     "device": ("/dev/null", None, {}, "neither a file nor a folder"),
-    "folder without text": ("folder", None, {}, "holds no text files"),
+    "folder without text": ("folder", None, {}, r"holds no text files .*Skipped: image \(binary\)"),
     "impossible name": ("nul\0name", None, {}, "cannot be read"),
 }
 

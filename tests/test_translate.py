@@ -167,8 +167,19 @@ def test_a_model_without_attention_has_no_alignment(runs, tmp_path):
     assert_refused(seqjax("predict", runs("cho"), "--align", tmp_path, stdin="um\n"), "no attention to draw")
 
 
-def test_an_empty_line_and_no_line_are_answered(runs):
-    assert len(seqjax("predict", runs("bahdanau"), stdin="\num\n").out.split("\n")) == 3
+def test_an_empty_line_and_no_line_are_answered(runs, tmp_path):
+    alone = seqjax("predict", runs("bahdanau"), stdin="um\n").out
+    for preset in ("bahdanau", "transformer"):
+        said = seqjax("predict", runs(preset), "--align", tmp_path / preset, stdin="\num\n \t\n")
+        assert said.code == 0, said.err
+        first, second, third, end = said.out.split("\n")
+        assert (first, third, end) == ("", "", "")
+        assert preset != "bahdanau" or second + "\n" == alone
+        assert {picture.name[:4] for picture in (tmp_path / preset).iterdir()} == {"0002"}
+    assert seqjax("predict", runs("bahdanau"), stdin="\n\n").out == "\n\n"
+    said = seqjax("predict", runs("bahdanau"), "--beam", 2, "--n-best", 2, stdin="\num\n")
+    assert said.out.startswith("1\t0.0000\t\n2\t")
+    assert [line.split("\t")[0] for line in said.out.splitlines()] == ["1", "2", "2"]
     assert seqjax("predict", runs("bahdanau"), stdin="").out == ""
 
 

@@ -100,12 +100,18 @@ def _trees(text: str, where: str, config: TagsConfig) -> Iterator[Tagged]:
 
 
 def _columns(lines: list[str], where: str, config: TagsConfig) -> Iterator[Tagged]:
-    """Tokens in columns; the first line with a token says how many."""
+    """Tokens in columns; the first line with a token says how many.
+
+    Where columns are separated by tabs, a line before a sentence that has none and begins with ``# `` is a comment.
+    """
     wanted, first = 0, 0
+    tabs = any("\t" in line for line in lines)
     words: list[str] = []
     tags: list[str] = []
     numbers: list[int] = []
     for number, line in enumerate([*lines, ""], start=1):
+        if tabs and not words and line.startswith("# ") and "\t" not in line:
+            continue
         columns = [column.strip() for column in line.split("\t")] if "\t" in line else line.split()
         if not any(columns) or columns[0] == DOCUMENT:
             if words:

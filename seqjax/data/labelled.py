@@ -87,7 +87,8 @@ def read_labelled_files(
     """The labelled texts of files and folders, in order, where each stands, and how many lines were skipped.
 
     Args:
-        paths: files of two columns, ``label TAB text``, or of JSON objects, one a line.
+        paths: files of two columns, ``label TAB text``, or of JSON objects, one a line. A column in double quotes, as
+            spreadsheets write it, is read without them, and each ``""`` in it as ``"``.
         config: says which, and what to do with broken lines.
 
     Raises:
@@ -101,7 +102,7 @@ def read_labelled_files(
         for number, line in enumerate(lines[: len(lines) - (not lines[-1])], start=1):
             example, problem = _from_json(line, config) if as_json else _from_columns(line, config)
             if problem and not config.skip_broken:
-                raise InputError(f"data: {path}, line {number} {problem} {_SKIP}")
+                raise InputError(f"data: {path}, line {number} {problem} {_advice(text, as_json)}")
             skipped += bool(problem)
             if example is not None:
                 found.append(example)
@@ -114,8 +115,8 @@ def read_labelled_files(
 def split_labelled(examples: Sequence[Labelled], fractions: Sequence[float], seed: int = 0) -> list[list[Labelled]]:
     """Deal examples to parts, class by class, so that every part holds about its fraction of each class.
 
-    The same text goes to one part, wherever it stands. Every class has an example in the first part. Within a part
-    they keep their order.
+    The same text goes to one part, wherever it stands, and is dealt with the class that it has first. Every class has
+    an example in the first part. Within a part they keep their order.
 
     Args:
         examples: in any order.
@@ -137,7 +138,10 @@ def split_labelled(examples: Sequence[Labelled], fractions: Sequence[float], see
     part_of = np.empty(len(texts), np.int64)
     spread = (random.random() + _GOLDEN * np.arange(len(order))) % 1  # any run of them is spread evenly over [0, 1)
     part_of[order] = np.minimum(np.searchsorted(ends, spread, side="right"), len(fractions) - 1)
-    for members in classes.values():
+    texts_of: dict[str, list[int]] = {}  # of each class, those that have another label too among them
+    for number, example in zip(group.tolist(), examples, strict=True):
+        texts_of.setdefault(example.label, []).append(number)
+    for members in texts_of.values():
         if not (part_of[members] == 0).any():
             part_of[members[0]] = 0
     parts: list[list[Labelled]] = [[] for _ in fractions]
@@ -202,13 +206,29 @@ def _check_classes(examples: Sequence[Labelled], places: Sequence[Place]) -> Non
 
 
 def _from_columns(line: str, config: LabelledConfig) -> tuple[Labelled | None, str]:
-    columns = [column.strip() for column in line.split("\t")]
+    columns = [_unquoted(column.strip()) for column in line.split("\t")]
     if len(columns) != 2:
         held = "has no tab" if len(columns) == 1 else f"has {len(columns)} columns"
         shown = line if len(line) <= 60 else line[:59] + "…"
         wanted = "text TAB label" if config.swap else "label TAB text"
         return None, f"should be `{wanted}`, but it {held}: {shown!r}."
     return _whole(*(reversed(columns) if config.swap else columns))
+
+
+def _advice(text: str, as_json: bool) -> str:
+    """What to do about a broken line, which may not be the only one."""
+    if as_json and text.lstrip().startswith("["):
+        return "The file is one JSON array: write one object a line, without brackets and commas around them."
+    if as_json or "\t" in text:
+        return _SKIP
+    commas = ", though there are commas" if "," in text else ""
+    return f"No line of the file has one{commas}: separate the two columns by a tab, or write JSON lines (.jsonl)."
+
+
+def _unquoted(cell: str) -> str:
+    inner = cell[1:-1].replace('""', "")
+    quoted = len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in inner
+    return cell[1:-1].replace('""', '"').strip() if quoted else cell
 
 
 def _from_json(line: str, config: LabelledConfig) -> tuple[Labelled | None, str]:

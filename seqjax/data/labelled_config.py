@@ -43,7 +43,8 @@ class NamesConfig:
 class LabelledConfig:
     """Texts with labels, a tokenizer and batches; on the command line, ``--data.*``.
 
-    A file has two columns, ``label TAB text`` in each line, or a JSON object in each line.
+    A file has two columns, ``label TAB text`` in each line, or a JSON object in each line. A column in double quotes is
+    read without them, as spreadsheets write it.
 
     Raises:
         InputError: fractions that do not sum to 1, unknown names, sizes out of range.

@@ -3,6 +3,7 @@
 N sentences, T tokens, C characters of a token.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -14,9 +15,11 @@ from seqjax.data.copy_memory import CopyMemoryConfig, write_copies
 from seqjax.data.pair_config import Pair
 from seqjax.data.pairs import split_pairs
 from seqjax.data.tag_config import TagsConfig
-from seqjax.data.tag_schemes import OUTSIDE, Scheme, find_scheme, first_illegal, repair, split_tag
+from seqjax.data.tag_schemes import OUTSIDE, PREFIXES, Scheme, find_scheme, first_illegal, repair, split_tag
 from seqjax.data.tagged_dates import write_tagged_dates
 from seqjax.data.word_list import LabelList, WordList, spell
+
+_NEARLY_ALL = 0.9  # of the tags; where so many are of BIO or BIOES, the others are slips
 
 
 class TagSplits(NamedTuple):
@@ -49,7 +52,8 @@ def read_tag_splits(config: TagsConfig) -> TagSplits:
     split into training and the one that is missing, at random; sentences of the same words stay together.
 
     Raises:
-        InputError: what :func:`seqjax.data.conll.read_tagged` and :func:`check_tags` refuse; an empty split.
+        InputError: what :func:`seqjax.data.conll.read_tagged` and :func:`check_tags` refuse; an odd tag among those of
+            BIO or BIOES; an empty split.
 
     Example:
         >>> from seqjax.data.tag_config import TaggedDatesConfig
@@ -59,9 +63,12 @@ def read_tag_splits(config: TagsConfig) -> TagSplits:
     """
     parts = _read(config) if config.path else WRITERS[type(config)](config)
     scheme = scheme_of(config, {tag for one in parts[0] for tag in one.tags})
+    if scheme == "none" and config.scheme == "auto":
+        _check_no_slip(parts[0])
     repaired: dict[str, int] = {}
     for place, name in enumerate(("train", "valid", "test")):
         parts[place], repaired[name] = check_tags(parts[place], scheme, mend=config.repair)
+        _check_form(parts[place], scheme)
     train, valid, test = _split(config, parts) if config.path else parts
     return TagSplits(train, valid, test, scheme, repaired)
 
@@ -104,6 +111,41 @@ def _why(tags: Sequence[str], wrong: int) -> str:
     if split_tag(tags[wrong])[0] in ("I", "E"):
         return f"{tags[wrong]} goes on with a span that nothing began ({before})."
     return f"{tags[wrong]} comes before the span before it has ended ({before})."
+
+
+def _check_no_slip(sentences: Sequence[Tagged]) -> None:
+    """Refuse tags without a prefix where nearly all have one: they would take every span away."""
+    counts = Counter(tag for one in sentences for tag in one.tags)
+    odd = [tag for tag in counts if not split_tag(tag)[0]]
+    begins = [tag for tag in counts if split_tag(tag)[0] == "B"]
+    share = 1 - sum(counts[tag] for tag in odd) / max(1, counts.total())
+    if odd and begins and (share >= _NEARLY_ALL or len(odd) <= 2):
+        scheme = find_scheme(set(counts) - set(odd)).upper()
+        raise InputError(
+            f"data: {_first_of(odd, sentences)} is no tag of {scheme}, as {begins[0]} and {share:.0%} of the tags are. "
+            "Is it a header line? Take it out, or mend the tag; if tags mark no spans, try --data.scheme none."
+        )
+
+
+def _check_form(sentences: Sequence[Tagged], scheme: Scheme) -> None:
+    """Refuse tags that the scheme does not have, and say where the first of them stands."""
+    wrong = [
+        tag
+        for tag in dict.fromkeys(tag for one in sentences for tag in one.tags)
+        if scheme in PREFIXES and split_tag(tag)[0] not in (OUTSIDE, *PREFIXES[scheme])
+    ]
+    if wrong:
+        raise InputError(
+            f"data: {_first_of(wrong, sentences)} is no tag of {scheme}, which has O, "
+            f"{', '.join(PREFIXES[scheme])}-KIND. Is it a header line? Take it out, or mend the tag."
+        )
+
+
+def _first_of(tags: Sequence[str], sentences: Sequence[Tagged]) -> str:
+    """The first of some tags, where it stands and as it is written."""
+    places = ((one, place) for one in sentences for place, tag in enumerate(one.tags) if tag in tags)
+    one, place = next(places)
+    return f"{one.at(place)}: {one.tags[place]!r}"
 
 
 def list_tags(sentences: Sequence[Tagged]) -> LabelList:

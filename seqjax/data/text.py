@@ -9,12 +9,15 @@ import os
 import pathlib
 import re
 import stat
+import sys
 from collections.abc import Iterator, Sequence
 
 from seqjax.checks import InputError, nearest
 from seqjax.data.config import DataConfig
 
 _ENCODINGS = ("ascii", "cp1252", "latin-1", "utf-16", "utf-32", "utf-8")
+_GZIP = b"\x1f\x8b"
+_SHOWN = 3  # files that were skipped and are named
 _SEPARATORS = {"paragraph": re.compile(r"(?:\r\n|\r|\n)(?:[^\S\r\n]*(?:\r\n|\r|\n))+"), "line": re.compile("[\r\n]+")}
 
 
@@ -33,7 +36,9 @@ def embedded_documents() -> list[str]:
 
 
 def read_documents(paths: Sequence[str], config: DataConfig) -> list[str]:
-    """Read files and folders, in the order given; a folder's files in alphabetical order, hidden and binary ones not.
+    """Read files and folders, in the order given; a folder's files in alphabetical order.
+
+    Links to folders are followed. Hidden, empty and binary files of a folder are skipped, and standard error says so.
 
     Args:
         paths: files or folders; none at all is :func:`embedded_documents`.
@@ -98,35 +103,55 @@ def _read_path(path: pathlib.Path, encoding: str) -> Iterator[tuple[pathlib.Path
         data = _read_bytes(path)
         if not data:
             raise InputError(f"data: {path} is empty.")
-        if _is_binary(data, encoding):
-            raise InputError(f"data: {path} is binary: byte {data.index(0)} is NUL.{_wide_hint(data)}")
+        if kind := _binary_kind(data, encoding):
+            raise InputError(f"data: {path} is binary{_why_binary(data, kind)}")
         yield path, _decode(path, data, encoding)
     else:
         raise InputError(f"data: {path} is neither a file nor a folder.")
 
 
 def _read_folder(folder: pathlib.Path, encoding: str) -> Iterator[tuple[pathlib.Path, str]]:
-    texts = 0
-    for file in _files_below(folder):
+    files, hidden = _files_below(folder)
+    texts, skipped = 0, []
+    for file in files:
         data = _read_bytes(file)
-        if data and not _is_binary(data, encoding):
-            texts += 1
-            yield file, _decode(file, data, encoding)
+        kind = _binary_kind(data, encoding) if data else "empty"
+        if kind:
+            skipped.append((file, kind))
+            continue
+        texts += 1
+        yield file, _decode(file, data, encoding)
+    skipped = sorted(skipped, key=lambda one: not one[1].startswith("UTF-16")) + [(file, "hidden") for file in hidden]
+    named = ", ".join(f"{file.relative_to(folder)} ({kind})" for file, kind in skipped[:_SHOWN])
+    named += ", …" if len(skipped) > _SHOWN else ""
     if not texts:
         raise InputError(
-            f"data: the folder {folder} holds no text files (hidden, empty and binary files do not count)."
+            f"data: the folder {folder} holds no text files (hidden, empty and binary files do not count)"
+            + (f". Skipped: {named}." if skipped else ".")
         )
+    if skipped:
+        print(f"{folder}: {texts:,} files read, {len(skipped):,} skipped: {named}", file=sys.stderr)
 
 
-def _files_below(folder: pathlib.Path) -> list[pathlib.Path]:
+def _files_below(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
+    """The files in a folder and those that are hidden, a hidden folder as one; links to folders are followed once."""
+
     def refuse(error: OSError):
         raise _unreadable(pathlib.Path(error.filename), error)
 
-    found = []
-    for parent, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [pathlib.Path(parent, name) for name in names if not name.startswith(".")]
-    return sorted(file for file in found if file.is_file())
+    found, hidden, walked = [], [], set()
+    tops = [str(folder)]
+    for top in tops:  # links come after what really stands here
+        for parent, folders, names in os.walk(top, onerror=refuse):
+            if (own := os.path.realpath(parent)) in walked:
+                folders.clear()
+                continue
+            walked.add(own)
+            hidden += [pathlib.Path(parent, name) for name in [*folders, *names] if name.startswith(".")]
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            tops += [path for name in folders if os.path.islink(path := os.path.join(parent, name))]
+            found += [pathlib.Path(parent, name) for name in names if not name.startswith(".")]
+    return sorted(file for file in found if file.is_file()), sorted(hidden)
 
 
 def _mode(path: pathlib.Path) -> int:
@@ -162,14 +187,21 @@ def _unreadable(path: pathlib.Path, error: Exception) -> InputError:
     return InputError(f"data: {path} cannot be read: {reason}.")
 
 
-def _is_binary(data: bytes, encoding: str) -> bool:
-    """Text has no NUL bytes, unless its characters are wider than a byte."""
-    return b"\0" in data and b"\0" not in "a".encode(encoding)[-2:]
-
-
-def _wide_hint(data: bytes) -> str:
+def _binary_kind(data: bytes, encoding: str) -> str:
+    """What bytes are that are no text, "" if they may be: text has no NUL, unless its characters are wider."""
+    if data.startswith(_GZIP):
+        return "gzip"
+    if b"\0" not in data or b"\0" in "a".encode(encoding)[-2:]:
+        return ""
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return " It starts like UTF-16: try --data.encoding utf-16." if wide else " Give a file of text."
+    return "UTF-16, try --data.encoding utf-16" if wide else "binary"
+
+
+def _why_binary(data: bytes, kind: str) -> str:
+    if kind == "gzip":
+        return ", compressed by gzip. Unpack it first: gunzip FILE.gz."
+    hint = "It starts like UTF-16: try --data.encoding utf-16." if kind != "binary" else "Give a file of text."
+    return f": byte {data.index(0)} is NUL. {hint}"
 
 
 def _decode(path: pathlib.Path, data: bytes, encoding: str) -> str:

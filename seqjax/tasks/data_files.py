@@ -3,14 +3,16 @@
 A split is cut from a whole file. If the file is another one, the test split may hold what was trained on.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from seqjax.checks import InputError
 from seqjax.training.configuration import read_json
 from seqjax.training.folder import RunFolder
 
@@ -48,17 +50,43 @@ def changed_files(config: Any, folder: RunFolder) -> str:
     )
 
 
-def _outlines(config: Any) -> Iterator[tuple[str, list]]:
-    """Each file that ``--data.*path`` names, or that a folder holds, with its size and a digest."""
+@contextlib.contextmanager
+def naming_own_files(config: Any) -> Iterator[None]:
+    """Where a run's own file is missing that is named from the folder of training, refusals say whose it is."""
+    try:
+        yield
+    except InputError as error:
+        for flag, path in _paths(config):
+            if path in str(error) and not os.path.isabs(os.path.expanduser(path)) and not os.path.exists(path):
+                raise InputError(
+                    f"{error}\n(It is the run's own {flag}, named from the folder where training was started: "
+                    "go there, or give --data.path FILE.)"
+                ) from None
+        raise
+
+
+def _paths(config: Any) -> Iterator[tuple[str, str]]:
+    """The files and folders that the data of a configuration names, each with its dotted name."""
     data = getattr(config, "data", None)
-    fields = dataclasses.fields(data) if dataclasses.is_dataclass(data) else ()
-    for field in fields:
-        named = getattr(data, field.name) if field.name.endswith("path") else ()
-        for name in [named] if isinstance(named, str) else named:
-            root = Path(name).expanduser()
-            for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
-                if name and path.is_file():
-                    yield str(path), _outline(path)
+    yield from _paths_in(dataclasses.asdict(data) if dataclasses.is_dataclass(data) else {}, "data")
+
+
+def _paths_in(data: Mapping[str, Any], where: str) -> Iterator[tuple[str, str]]:
+    for name, value in data.items():
+        if isinstance(value, dict):
+            yield from _paths_in(value, f"{where}.{name}")
+        elif name.endswith("path"):
+            paths = [value] if isinstance(value, str) else value or ()
+            yield from ((f"{where}.{name}", path) for path in paths if path)
+
+
+def _outlines(config: Any) -> Iterator[tuple[str, list]]:
+    """Each file that a configuration names, or that a folder holds, with its size and a digest."""
+    for _, name in _paths(config):
+        root = Path(name).expanduser()
+        for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
+            if path.is_file():
+                yield str(path), _outline(path)
 
 
 def _outline(path: Path) -> list:

@@ -124,11 +124,27 @@ def task_named_in(words: Sequence[str]) -> Task | None:
 
     A word behind a flag may be another run's, of which the flag speaks: it counts where no other is one.
     """
-    behind = [before.startswith("--") and "=" not in before for before in ["", *words]]
-    for _, word in sorted(zip(behind, words, strict=False), key=lambda pair: pair[0]):
+    for _, word in sorted(zip(_behind_flags(words), words, strict=True), key=lambda pair: pair[0]):
         with contextlib.suppress(InputError, OSError):
             return TASKS.get(read_run(word)[1].task)
     return None
+
+
+def _behind_flags(words: Sequence[str]) -> list[bool]:
+    return [before.startswith("--") and "=" not in before for before in ["", *words][: len(words)]]
+
+
+def check_run(verb: str, words: Sequence[str], task: Task | None) -> None:
+    """Refuse a folder that is no run before the flags behind it, which are those of its task, are read.
+
+    The first word of all is the folder; behind flags, one that stands behind no flag, where no other names a run.
+    """
+    of_a_run = verb in ("evaluate", "inspect") or any(verb in other.verbs for other in TASKS.values())
+    bare = [word for behind, word in zip(_behind_flags(words), words, strict=True) if not behind and word[:1] != "-"]
+    if task is not None:
+        bare = [word for word in words[:1] if word[:1] != "-"]
+    if of_a_run and bare and not {"-h", "--help"} & set(words):
+        read_run(bare[0])
 
 
 @contextlib.contextmanager
@@ -139,6 +155,7 @@ def advising(verb: str, words: Sequence[str]) -> Iterator[None]:
     ``evaluate`` and ``predict`` do not have the flags that a refusal names, it says so.
     """
     task = None if verb == "train" else task_named_in(words)
+    check_run(verb, words, task)
     if task and any(verb in other.verbs for other in TASKS.values()):
         check_verb(task, verb)
     try:

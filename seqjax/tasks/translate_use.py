@@ -95,8 +95,12 @@ class Translator(NamedTuple):
 
 
 def predict(translator: Translator, lines: list[str], options: Predict) -> Iterator[str]:
-    """What ``seqjax predict`` prints, in order."""
-    ids = [_encode(translator.source, line, f"line {number}") for number, line in enumerate(lines, 1)]
+    """What ``seqjax predict`` prints, in order; of a blank line nothing, which is certain."""
+    blank = [not line.strip() for line in lines]  # nothing to translate: their lines are empty
+    ids = [
+        _encode(translator.source, "" if nothing else line, f"line {number}")
+        for number, (line, nothing) in enumerate(zip(lines, blank, strict=True), 1)
+    ]
     if options.truncate and translator.model.longest:
         most = translator.model.longest[0]
         cut = sum(len(row) > most for row in ids)
@@ -104,7 +108,12 @@ def predict(translator: Translator, lines: list[str], options: Predict) -> Itera
         if cut:
             print(f"{cut} of {len(ids)} sources cut to {most} symbols", file=sys.stderr)
     translator.check_lengths(ids)
-    for number, hypotheses in enumerate(translator.translate(ids, options), 1):
+    found = translator.translate([row for row, nothing in zip(ids, blank, strict=True) if not nothing], options)
+    for number, nothing in enumerate(blank, 1):
+        if nothing:
+            yield "" if options.n_best == 1 else f"{number}\t{0:.4f}\t"
+            continue
+        hypotheses = next(found)
         texts = [translator.target.decode(one.ids) for one in hypotheses]
         if options.align:
             save_alignments(translator, ids[number - 1], hypotheses[0].ids, Path(options.align), number)

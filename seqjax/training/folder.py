@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seqjax.checks import InputError
+from seqjax.checks import InputError, nearest
 from seqjax.training.configuration import differences, from_dict, read_json
 
 
@@ -136,12 +136,25 @@ def open_run(
     return folder, identity
 
 
+def _why_no_run(path: Path) -> str:
+    if path.is_dir():
+        return "it has no config.json. Try one that training made."
+    if path.is_file():
+        inside = (path.parent / "config.json").is_file()
+        return f"it is a file in one. Try {path.parent}." if inside else "it is a file. Try one that training made."
+    try:
+        runs = [other.parent.name for other in path.parent.glob("*/config.json")]
+    except OSError:
+        runs = []
+    meant, _, _ = nearest(path.name, runs).partition("Known: ")
+    return f"there is no such folder. {meant or 'Try one that training made.'}".rstrip()
+
+
 def read_run(path: str | Path) -> tuple[RunFolder, Identity]:
     """An existing run, to evaluate or to use."""
     folder = RunFolder(Path(path))
     if not folder.config.is_file():
-        reason = "it has no config.json" if folder.path.is_dir() else "there is no such folder"
-        raise InputError(f"{folder.path}: this is not the folder of a run: {reason}. Try one that training made.")
+        raise InputError(f"{folder.path}: this is not the folder of a run: {_why_no_run(folder.path)}")
     data = read_json(folder.config)
     if not isinstance(data, dict) or not {"task", "preset", "config"} <= data.keys():
         raise InputError(f"{folder.config}: should be the configuration of a run, but it lacks task, preset or config.")
