@@ -68,7 +68,8 @@ def naming_own_files(config: Any) -> Iterator[None]:
 def _paths(config: Any) -> Iterator[tuple[str, str]]:
     """The files and folders that the data of a configuration names, each with its dotted name."""
     data = getattr(config, "data", None)
-    yield from _paths_in(dataclasses.asdict(data) if dataclasses.is_dataclass(data) else {}, "data")
+    if dataclasses.is_dataclass(data) and not isinstance(data, type):
+        yield from _paths_in(dataclasses.asdict(data), "data")
 
 
 def _paths_in(data: Mapping[str, Any], where: str) -> Iterator[tuple[str, str]]:
