@@ -248,7 +248,7 @@ def test_what_is_prepared_is_not_made_again_in_the_loop():
     [
         ({"beam": 0}, "`beam`.*at least 1"),
         ({"n_best": 4}, "`n_best`.*between 1 and `beam` = 3.*4.*beam=4"),
-        ({"n_best": 0}, "`n_best`.*between 1"),
+        ({"n_best": 0}, "`n_best`.*at least 1"),
         ({"max_tokens": 0}, "max_tokens.*at least 1"),
         ({"limits": Limits(min_length=M + 1)}, "min_length.*at most `max_tokens` = 4.*5"),
         ({"end": V}, r"end.*ids in \[0, 3\)"),

@@ -119,7 +119,7 @@ def test_the_inverse_square_root_is_the_schedule_of_the_transformer():
         ({"learning_rate": math.nan}, r"--optimizer.learning-rate should be a finite number .* but it is nan.*Try"),
         ({"learning_rate": math.inf}, "but it is inf"),
         ({"learning_rate": -1.0}, r"but it is -1\.0"),
-        ({"name": "adma"}, "--optimizer.name.*'adma'.* Did you mean `adam"),
+        ({"name": "adma"}, "OptimizerConfig: `name`.*'adma'.* Did you mean `adam"),
         ({"name": "chain"}, "should be a known name"),
         ({"name": "rprop"}, "should be a known name"),  # it takes no schedule
         ({"options": {"momentun": 0.9}, "name": "sgd"}, "optax.sgd.*'momentun'.* Did you mean `momentum`"),
