@@ -396,3 +396,8 @@ def test_data_that_changed_since_a_run_began_is_named(tmp_path):
     assert f"note: {text}: not what" in said.err
     assert json.loads(said.out)["split"] == "test"
     assert "note:" not in seqjax("evaluate", tmp_path / "run", "--data.path", text).err
+    text.write_text(story(200))
+    (tmp_path / "texts" / "second.txt").write_text(story(20))
+    assert f"note: {text.with_name('second.txt')}: not what" in seqjax("evaluate", tmp_path / "run").err
+    text.unlink()
+    assert "second.txt and 1 more: not what" in seqjax("evaluate", tmp_path / "run").err

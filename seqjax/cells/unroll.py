@@ -210,10 +210,11 @@ def check_inputs(xs, mask, reset) -> tuple[tuple[int, ...], int]:
 def check_own_state(cell: Cell, zero: State, batch_shape: tuple[int, ...]) -> None:
     """Refuse a cell whose state is not vectors of numbers: a fault of the cell."""
     for leaf in jax.tree.leaves(zero):
-        if jnp.shape(leaf)[:-1] != batch_shape or not jnp.ndim(leaf) or not jnp.issubdtype(leaf.dtype, jnp.inexact):
+        shape, kind = jnp.shape(leaf), jnp.result_type(leaf)
+        if shape[:-1] != batch_shape or not shape or not jnp.issubdtype(kind, jnp.inexact):
             raise InputError(
                 f"unroll: the state of {cell.name} should be floating vectors (*B, ·), here {(*batch_shape, 'any')}, "
-                f"but one is {leaf.dtype} {jnp.shape(leaf)}. A matrix is a vector too: (*B, H·H), reshaped in `step`."
+                f"but one is {kind} {shape}. A matrix is a vector too: (*B, H·H), reshaped in `step`."
             )
 
 

@@ -19,7 +19,7 @@ from seqjax.cells import (
     reads_symbols,
     reversed_elapsed,
     unroll,
-)  # fmt: skip
+)
 from seqjax.cells.contract import check_cell
 from seqjax.checks import InputError, check_choice, check_count
 from seqjax.layers.parameters import Parameters

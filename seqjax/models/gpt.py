@@ -26,7 +26,7 @@ from seqjax.layers import (
     norm,
     read_before,
     unstacked,
-)  # fmt: skip
+)
 from seqjax.models.context import Reader, in_windows, score_in_windows, whole_text
 from seqjax.models.next_symbol import NextSymbol
 from seqjax.models.pure import of_targets, pure

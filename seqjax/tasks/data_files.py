@@ -20,9 +20,8 @@ END = 1 << 20  # bytes at the beginning and at the end of a file that its digest
 
 
 def remember_files(config: Any, folder: RunFolder) -> None:
-    """Write down what the data files of a run are, unless it is written there."""
-    found = dict(_outlines(config))
-    if found and not folder.data.exists():
+    """Write down what the data files of a run are that begins."""
+    if found := dict(_outlines(config)):
         draft = folder.data.with_name("data.draft")
         draft.write_text(json.dumps(found, indent=1, sort_keys=True), encoding="utf-8")
         os.replace(draft, folder.data)
@@ -31,7 +30,7 @@ def remember_files(config: Any, folder: RunFolder) -> None:
 def changed_files(config: Any, folder: RunFolder) -> str:
     """What to say of data files that are not those which the run began with; nothing where all are, or it is not known.
 
-    Files that are not there are not spoken of: reading them is refused.
+    Where no file is there at all, nothing is said: reading them is refused.
 
     Example:
         >>> changed_files(None, RunFolder(Path("nowhere")))
@@ -39,9 +38,9 @@ def changed_files(config: Any, folder: RunFolder) -> str:
     """
     if not folder.data.exists():
         return ""
-    had = read_json(folder.data)
-    others = [name for name, outline in _outlines(config) if had.get(name) != outline]
-    if not others:
+    had, found = read_json(folder.data), dict(_outlines(config))
+    others = [name for name in sorted({*had, *found}) if had.get(name) != found.get(name)]
+    if not others or not found:
         return ""
     more = f" and {len(others) - 1} more" if len(others) > 1 else ""
     return (

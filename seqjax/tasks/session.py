@@ -15,6 +15,7 @@ from seqjax.tasks import TASKS
 from seqjax.tasks.command import Command
 from seqjax.tasks.contract import Task
 from seqjax.tasks.data_files import changed_files, remember_files
+from seqjax.tasks.pretrained import begun
 from seqjax.training.best import best_params
 from seqjax.training.configuration import from_dict
 from seqjax.training.devices import check_rows, join_cluster, writer_first
@@ -56,8 +57,9 @@ def begin(command: Command, folder: RunFolder, recorder: Recorder) -> Trainer:
     width = max(len(what) for what, _ in built.summary)
     recorder.note("\n".join(f"{what:<{width}}  {much}" for what, much in [*built.summary, ("run", str(folder.path))]))
     if recorder.writer:
-        remember_files(command.config, folder)
-        if others := changed_files(command.config, folder):
+        if not begun(folder):
+            remember_files(command.config, folder)
+        elif others := changed_files(command.config, folder):
             recorder.note(others)
     config = read_run(folder.path)[1].config  # with the horizon that holds for this run
     optimizer = dataclasses.replace(command.config.optimizer, horizon=config["optimizer"]["horizon"])
