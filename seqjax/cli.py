@@ -258,10 +258,7 @@ def import_files(arguments: list[str]) -> None:
 
     @dataclasses.dataclass(frozen=True)
     class Import:
-        """Make a run of lm from a GPT-2, or of mlm from a BERT, in the files of the transformers library.
-
-        Needs the extra `pretrained`.
-        """
+        """Make a run of lm or mlm from a GPT-2 or a BERT in the transformers library's files (extra `pretrained`)."""
 
         files: Annotated[str, _folder("FOLDER")]  # folder with config.json, model.safetensors and a tokenizer's files
         out: str = ""  # folder of the run that is made; default: runs/FOLDER
