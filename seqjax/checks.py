@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+MOST = 2**31  # what counts in 32 bits cannot reach
+
 
 class InputError(ValueError):
     """Something the caller gave is wrong, and nothing was changed because of it.
@@ -46,7 +48,7 @@ def check_choice(where: str, name: str, value: str, choices: Iterable[str]) -> N
 
 
 def check_count(where: str, name: str, value, least: int = 1, unit: str = "", advice: str = "") -> None:
-    """Refuse what is no integer, or below ``least``.
+    """Refuse what is no integer, below ``least``, or not below 2^31: JAX counts in 32 bits.
 
     Args:
         where: the function that speaks.
@@ -63,8 +65,8 @@ def check_count(where: str, name: str, value, least: int = 1, unit: str = "", ad
         seqjax.checks.InputError: beam_search: `beam` should be an integer, at least 1, but it is 2.5.
     """
     try:
-        whole = operator.index(value) >= least
-        kind = ""
+        whole = least <= operator.index(value) < MOST
+        kind = "" if operator.index(value) < MOST else "below 2^31 and "
     except TypeError:
         whole, kind = False, "an integer, "
     if not whole:
@@ -128,6 +130,19 @@ def check_mask(where: str, name: str, mask, letters: str, sizes: Sequence[int | 
             f"{where}: `{name}` should be boolean, True on real steps, but its type is {mask.dtype}. "
             f"Try `{name} > 0` or `{name}.astype(bool)`."
         )
+
+
+def check_floating(where: str, name: str, array) -> None:
+    """Refuse whole numbers where what comes out is of the type that goes in: fractions would be cut off in silence.
+
+    Example:
+        >>> check_floating("log_mel", "samples", np.ones((1, 8), np.int16))
+        Traceback (most recent call last):
+        ...
+        seqjax.checks.InputError: log_mel: `samples` should be floating, but its type is int16. Cast it first.
+    """
+    if getattr(array.dtype, "kind", "") in ("b", "i", "u"):
+        raise InputError(f"{where}: `{name}` should be floating, but its type is {array.dtype}. Cast it first.")
 
 
 def check_ids(where: str, name: str, ids, size: int) -> None:

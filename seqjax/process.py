@@ -18,6 +18,7 @@ SMALL_LOOP = 1 << 20  # bytes that a loop may hold and still be compiled as one 
 
 def exit_with(function: Callable[[list[str]], int | None], arguments: list[str]) -> None:
     """Run a command; a refusal is one message on standard error and exit code 2, without a traceback."""
+    open_what_is_closed()
     prepare_process()
     write_any_text()
     try:
@@ -38,6 +39,13 @@ def exit_with(function: Callable[[list[str]], int | None], arguments: list[str])
         print(f"error: {error.filename or 'the system refused'}: {error.strerror}.", file=sys.stderr)
         code = 2
     sys.exit(code)
+
+
+def open_what_is_closed() -> None:
+    """Where standard input, output or errors are closed, as by some who start processes: read and write nothing."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
 
 
 def prepare_process() -> None:

@@ -54,6 +54,29 @@ def share_contexts(programs=64):
 
 
 share_contexts()
+PROGRAMS = {}  # what was compiled, by what it was compiled from
+
+
+def share_programs():
+    """Compile what is the same letter for letter once: many tests train the same tiny models."""
+    from jax._src import compiler
+    from jax._src.interpreters import mlir
+
+    make, write = getattr(compiler, "backend_compile_and_load", None), getattr(mlir, "module_to_bytecode", None)
+
+    def compiled(backend, module, devices, options, callbacks):
+        if callbacks:
+            return make(backend, module, devices, options, callbacks)
+        key = backend, write(module), str(devices), options.SerializeAsString()
+        if key not in PROGRAMS:
+            PROGRAMS[key] = make(backend, module, devices, options, callbacks)
+        return PROGRAMS[key]
+
+    if make is not None and write is not None:  # no part of JAX's interface either
+        compiler.backend_compile_and_load = compiled
+
+
+share_programs()
 
 
 LONG = ["notebooks", "two_processes", "resume", "cli", "models", "translate", "pair_models"]
@@ -86,3 +109,4 @@ def pytest_runtest_teardown(item, nextitem):
     maps = pathlib.Path("/proc/self/maps")
     if not maps.exists() or maps.read_bytes().count(b"\n") > PAGES:
         jax.clear_caches()
+        PROGRAMS.clear()

@@ -158,6 +158,12 @@ def test_log_probabilities_are_those_of_reading_the_tokens_again(name):
         np.testing.assert_allclose(again.sum(axis=1), beams.log_probabilities[:, rank], rtol=1e-5)
 
 
+def test_no_row_is_no_hypothesis():
+    table = Decodable(lambda params, inputs: ((), ()), lambda params, memory, state, last: (state, params[last]))
+    found = beam_search(table, jnp.zeros((V, V)), None, np.zeros(0, int), max_tokens=2, beam=3, n_best=2, end=END)
+    assert found.tokens.shape == (0, 2, 2)
+
+
 def test_equals_stand_in_order_of_parent_and_id():
     model = Decodable(lambda params, inputs: ((), ()), lambda params, memory, state, last: (state, params[last]))
     found = beam_search(model, jnp.zeros((4, 4)), None, jnp.array([3]), max_tokens=2, beam=6, n_best=6, end=3)

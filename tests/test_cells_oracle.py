@@ -120,3 +120,13 @@ def test_keras_gives_the_same_gru(reset_after, reverse):
     state, ys = unroll(cell, params, jnp.asarray(xs), reverse=reverse)
     assert_same(host(ys), wanted[:, ::-1] if reverse else wanted, tolerance=1e-6)
     assert_same(host(state.hidden), last, tolerance=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (5, 3)])
+@pytest.mark.parametrize("initializer", [cells.glorot, cells.orthogonal, cells.identity])
+def test_every_gate_has_a_kernel_of_its_own(initializer, shape):
+    key, dtype = jax.random.key(3), jnp.bfloat16
+    alone = [initializer(k, shape, dtype) for k in jax.random.split(key, 4)]
+    together = cells.gatewise(initializer, key, 4, shape, dtype)
+    assert together.dtype == dtype
+    np.testing.assert_array_equal(host(together), np.concatenate([host(kernel) for kernel in alone], axis=1))

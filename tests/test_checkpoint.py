@@ -226,12 +226,22 @@ def test_arrays_that_do_not_fit_are_named(saved, items, words):
         ({"a": {"k": "text"}}, {}, "`k` should be an array of numbers, but it is a str"),
         ({"a": {"k": {"l": 1}, "k/l": 1}}, {}, "two leaves have the name `k/l`"),
         ({"a": np.ones(1)}, {"loss": np.ones(1)}, "`meta` should be what JSON can hold"),
-        ({"document": np.ones(1)}, {}, "the name `document` is taken"),
+        ({"document": np.ones(1)}, {}, "is taken"),
+        ({"encoder/params": np.ones(1)}, {}, "'encoder/params', which is taken or no plain name"),
+        ({"": np.ones(1)}, {}, "no plain name"),
     ],
 )
 def test_what_cannot_be_saved_is_refused_at_once(tmp_path, items, meta, words):
     with Checkpoints(tmp_path) as checkpoints, pytest.raises(InputError, match=words):
         checkpoints.save(1, items, meta)
+
+
+def test_a_step_may_be_an_array_and_is_no_fraction(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(jnp.int32(3), {"a": np.ones(1)}, {})
+        assert [status.step for status in checkpoints.statuses() if status.ok] == [3]
+        with pytest.raises(InputError, match=r"`step` should be an integer, at least 0, but it is 3.5"):
+            checkpoints.save(3.5, {"a": np.ones(1)}, {})
 
 
 def test_a_step_that_is_not_there_is_an_error(saved):

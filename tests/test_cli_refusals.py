@@ -64,6 +64,12 @@ def test_a_text_that_cannot_be_used_is_refused_and_leaves_no_run(kind, tmp_path)
     assert not (tmp_path / "run").exists()
 
 
+def test_an_empty_name_is_not_the_folder_that_one_stands_in(run, tmp_path, text, monkeypatch):
+    monkeypatch.chdir(text.parent)
+    assert_refused(seqjax("evaluate", run, "--data.path", ""), "--data.path holds an empty name")
+    assert_refused(training(*command(tmp_path / "new", "")), "--data.path holds an empty name")
+
+
 def test_a_folder_without_text_is_refused(tmp_path):
     (tmp_path / "texts").mkdir()
     assert_refused(training(*command(tmp_path / "run", tmp_path / "texts")), "holds no text files")
@@ -81,6 +87,10 @@ FLAGS = {
     "rows that do not split over four devices": (["--batch-size", 6], ["multiple of 4", "--batch-size 8"]),
     "no rows": (["--batch-size", 0], ["--batch-size", "at least 1"]),
     "no steps": (["--steps", 0], ["--steps", "at least 1"]),
+    "more steps than can be counted": (["--steps", 10**20], ["--steps should be below 2^31"]),
+    "samples longer than can be counted": (["--sample-tokens", 5 * 10**9], ["--sample-tokens should be below 2^31"]),
+    "a width that cannot be counted": (["--model.features", 10**11], ["--model.features should be below 2^31"]),
+    "an empty name": (["--data.valid-path="], ["--data.valid-path holds an empty name"]),
     "a width of zero": (["--model.features", 0], ["--model.features should", "at least 1", "0"]),
     "a negative width": (["--model.features", -3], ["--model.features should", "-3"]),
     "no layers": (["--model.layers", 0], ["--model.layers should"]),

@@ -224,6 +224,13 @@ def test_half_a_surrogate_pair_is_not_text(kind):
         train(kind).encode("ab\ud83d", strict=True)
 
 
+def test_one_text_is_not_several():
+    with pytest.raises(InputError, match=r"train_tokenizer: `documents` should be several texts.*Try `\[text\]`"):
+        train_tokenizer(DataConfig(tokenizer="word"), "the cat sat")
+    with pytest.raises(InputError, match="encode_documents: `documents` should be several texts"):
+        train("char").encode_documents("the cat")
+
+
 @pytest.mark.parametrize("ids", ([-1], [0, 9999], [0.5]), ids=str)
 def test_ids_out_of_range_are_refused(ids):
     for method in (train("char").decode, train("char").pieces):

@@ -9,7 +9,14 @@ import optax
 import pytest
 
 from seqjax.checks import InputError
-from seqjax.training.optimizers import OptimizerConfig, known_optimizers, make_optimizer, make_plateau, make_schedule
+from seqjax.training.optimizers import (
+    OptimizerConfig,
+    known_optimizers,
+    leave_frozen,
+    make_optimizer,
+    make_plateau,
+    make_schedule,
+)
 
 PARAMS = {"w": jnp.array([3.0, 4.0])}
 GRADS = {"w": jnp.array([0.6, -0.8])}  # of norm 1
@@ -128,6 +135,7 @@ def test_the_inverse_square_root_is_the_schedule_of_the_transformer():
         ({"clip": math.nan}, "--optimizer.clip"),
         ({"warmup": -1}, "warmup and horizon count steps, but they are -1"),
         ({"horizon": 0}, "count steps"),
+        ({"warmup": 2**31}, "count steps"),
         ({"factor": 0.0}, r"factor should lie in \(0, 1\]"),
         ({"factor": 1.5}, r"factor should lie in \(0, 1\]"),
         ({"patience": -1}, "patience"),
@@ -140,3 +148,14 @@ def test_the_inverse_square_root_is_the_schedule_of_the_transformer():
 def test_what_cannot_be_is_refused(options, message):
     with pytest.raises(InputError, match=message):
         OptimizerConfig(**options)
+
+
+def test_what_is_frozen_stays_below_lists_and_tuples_too():
+    params = {"blocks": [{"frozen": {"table": jnp.ones(2)}, "kernel": jnp.ones(2)}, (jnp.ones(2), {"frozen": 1.0})]}
+    optimizer = leave_frozen(optax.adamw(1.0, weight_decay=0.5))
+    updates, _ = jax.jit(optimizer.update)(params, optimizer.init(params), params)
+    assert jax.tree.structure(updates) == jax.tree.structure(params)
+    first, (second, third) = updates["blocks"]
+    assert (first["frozen"]["table"].tolist(), float(third["frozen"])) == ([0, 0], 0)
+    assert (first["kernel"] < 0).all()
+    assert (second < 0).all()

@@ -57,6 +57,15 @@ def said_by(*words, **environment) -> subprocess.CompletedProcess:
     return subprocess.run([*program, *words], capture_output=True, env=poor | environment, timeout=120)
 
 
+@pytest.mark.parametrize("words", ["--help 1>&-", "nonsense 1>&- 2>&-", "score nowhere 0<&-"])
+def test_what_is_closed_is_nothing_to_write_to_or_read_from(words):
+    """As some leave it who start processes: cron, services."""
+    program = f"'{sys.executable}' -c 'from seqjax.cli import main; main()' {words}"
+    done = subprocess.run(program, shell=True, capture_output=True, text=True, timeout=120)
+    assert done.returncode == (0 if "help" in words else 2)
+    assert "Traceback" not in done.stderr
+
+
 def test_any_text_is_printed_where_the_locale_knows_less():
     said = said_by("--help", PYTHONIOENCODING="ascii")
     assert said.returncode == 0, said.stderr

@@ -98,9 +98,12 @@ def test_a_finished_run_started_again_changes_nothing(tmp_path, ended, alone, ca
     assert difference(record(tmp_path), alone) == ""
 
 
-def test_more_steps_extend_a_run_and_its_schedule_keeps_its_horizon(tmp_path, ended, alone):
+def test_more_steps_extend_a_run_and_its_schedule_keeps_its_horizon(tmp_path, ended, alone, capsys):
     command = again(tmp_path, ended)
+    with pytest.raises(InputError, match=r"optimizer\.horizon: the run has 40, this command asks for 60"):
+        run_here([*command, "--steps", "60", "--optimizer.horizon", "60"])
     run_here([*command, "--steps", "60"])
+    assert "learning rate ends at 0 before the last step" in capsys.readouterr().out
     extended = record(tmp_path)
     kept = [row for row in alone.rows if row["split"] != "test"]
     assert extended.rows[: len(kept)] == kept

@@ -21,7 +21,7 @@ from seqjax.training.devices import check_replicas, check_rows, fetch, fitting, 
 from seqjax.training.evaluation import Evaluator
 from seqjax.training.optimizers import OptimizerConfig, make_optimizer
 from seqjax.training.state import AXIS, STATE, TrainState, create_state
-from seqjax.training.step import make_eval_step, make_train_step, parallel, parallel_eval
+from seqjax.training.step import Objective, make_eval_step, make_train_step, parallel, parallel_eval
 
 B, T, V, STEPS = 8, 5, 7, 20
 MODEL = whole_past(LanguageModelConfig(cell="gru", features=6, layers=2, dropout=0.3), V)
@@ -292,3 +292,37 @@ def test_a_carry_lands_on_any_number_of_devices():
     for devices in (1, 2, 4):
         state = text_state()._replace(carry=text(5))
         assert_same(fetch(place(state, jax.local_devices()[:devices])).carry, text(5))
+
+
+def test_counts_may_be_fractions():
+    model = Objective(
+        lambda batch: {"error": batch["weight"].sum()},
+        lambda params, batch, carry, keys, train: (
+            {"error": jnp.sum(batch["weight"] * (batch["x"] * params["w"] - 1.0) ** 2)}, carry, {}
+        ),
+        {"error": 1.0},
+    )  # fmt: skip
+    found = []
+    for weight in (1.0, 0.125):
+        batch = {"x": np.arange(4.0, dtype=np.float32), "weight": np.full(4, weight, np.float32)}
+        state = place(create_state({"w": jnp.ones(())}, optax.sgd(0.1)), jax.local_devices()[:1])
+        run = parallel(make_train_step(model, optax.sgd(0.1)), devices=jax.local_devices()[:1])
+        state, metrics = run(state, local_rows(batch, jax.local_devices()[:1]), KEY)
+        found.append((float(metrics["loss"][0]), float(state.params["w"])))
+    assert found[0] == found[1] == (1.5, pytest.approx(0.6))
+
+
+def test_micro_batches_that_do_not_fit_are_refused():
+    with pytest.raises(InputError, match="`accumulate` should be at least 1, but it is 0"):
+        make_train_step(objective(MODEL), CLIPPED_SGD, accumulate=0)
+    with pytest.raises(InputError, match="should be a multiple of `accumulate`, 3, but they are"):
+        train(make_train_step(objective(MODEL), CLIPPED_SGD, accumulate=3), text_state(), text, 1)
+
+
+def test_batches_of_any_tree_are_evaluated():
+    model = Objective(
+        lambda batch: {"sum": jnp.asarray(batch[0]["x"].size, jnp.float32)},
+        lambda params, batch, carry, keys, train: ({"sum": batch[0]["x"].sum() + batch[1].sum()}, carry, {}),
+        {"sum": 1.0},
+    )  # fmt: skip
+    assert Evaluator(model)({}, [({"x": np.ones((3, 2))}, np.ones(3))]) == {"sum": (9.0, 6.0)}

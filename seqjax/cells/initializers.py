@@ -5,6 +5,7 @@ of them come. A kernel that holds several gates side by side is initialised gate
 one gate is what the formulas mean.
 """
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -42,8 +43,14 @@ def gatewise(initializer: Initializer, key: Array, gates: int, shape: tuple[int,
         >>> gatewise(identity, jax.random.key(0), 2, (2, 2)).tolist()
         [[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0]]
     """
-    keys = jax.random.split(key, gates)
-    return jnp.concatenate([initializer(k, shape, dtype) for k in keys], axis=-1)
+    return _gate_by_gate(initializer, key, gates, tuple(shape), jnp.dtype(dtype))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 2, 3, 4))
+def _gate_by_gate(initializer: Initializer, key: Array, gates: int, shape: tuple[int, int], dtype) -> Array:
+    """One after the other: what draws a kernel is compiled once, not once a gate."""
+    kernels = jax.lax.map(lambda k: initializer(k, shape, dtype), jax.random.split(key, gates))
+    return jnp.moveaxis(kernels, 0, 1).reshape(shape[0], -1)
 
 
 def gate_bias(gates: int, features: int, index: int, value: float, dtype=jnp.float32) -> Array:

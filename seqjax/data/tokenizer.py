@@ -72,6 +72,7 @@ class Tokenizer:
 
     def encode_documents(self, documents: Sequence[str]) -> list[np.ndarray]:
         """Ids of each text, (T,) int32 each: faster than one by one."""
+        check_documents("encode_documents", documents)
         if self.kind == "char":
             return [_joined(self._look_up(chunk) for chunk in chunks(text)) for text in documents]
         if self.kind == "byte":
@@ -231,6 +232,12 @@ def byte_characters() -> list[str]:
     plain = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     others = iter(range(256, 512))
     return [chr(byte if byte in plain else next(others)) for byte in range(256)]
+
+
+def check_documents(where: str, documents: Sequence[str]) -> None:
+    """Refuse one text where several are wanted: its letters would be the texts."""
+    if isinstance(documents, str):
+        raise InputError(f"{where}: `documents` should be several texts, but it is one. Try `[text]`.")
 
 
 def chunks(text: str, *, alone: bool = False) -> Iterator[str]:

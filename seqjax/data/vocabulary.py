@@ -21,6 +21,7 @@ from seqjax.data.tokenizer import (
     UNKNOWN,
     Tokenizer,
     byte_characters,
+    check_documents,
     chunks,
     code_points,
 )
@@ -47,6 +48,7 @@ def train_tokenizer(config: Symbols, documents: Sequence[str]) -> Tokenizer:
         >>> tokenizer.decode(tokenizer.encode("the cat, sat."))
         'the cat <unk> sat.'
     """
+    check_documents("train_tokenizer", documents)
     _check_varied(documents)
     tokenizer = Tokenizer(_TRAINERS[config.tokenizer](config, documents))
     symbols = tokenizer.size - (1 if tokenizer.unknown is None else 2)

@@ -170,8 +170,8 @@ def _candidates(
     gains, ids = (take(each.reshape(rows, beam, width), old.places) for each in (gains, ids))
     before = old.log_probabilities[:, :, None]
     totals = jnp.where(before > -jnp.inf, before + gains, -jnp.inf)
-    totals, flat = jax.lax.top_k(totals.reshape(rows, -1), beam)
-    tokens, gained = (jnp.take_along_axis(each.reshape(rows, -1), flat, axis=1) for each in (ids, gains))
+    totals, flat = jax.lax.top_k(totals.reshape(rows, beam * width), beam)
+    tokens, gained = (jnp.take_along_axis(each.reshape(rows, beam * width), flat, axis=1) for each in (ids, gains))
     return Candidates(flat // width, tokens, gained, totals)
 
 

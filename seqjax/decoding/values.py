@@ -57,7 +57,8 @@ def make_values(
             end a row.
 
     Raises:
-        InputError: no step, keys that are not one a row, a prefix longer than M.
+        InputError: no step, keys that are not one a row, a prefix longer than M, a first value of whole numbers where
+            what is chosen has fractions.
 
     Example:
         >>> def advance(params, memory, state, last):
@@ -78,6 +79,7 @@ def make_values(
         check_mask("make_values", "prefix mask", mask, "(B, P)", (first.shape[0], values.shape[1]))
         if values.shape[1] > max_steps:
             raise InputError(f"make_values: a prefix of {values.shape[1]} steps does not fit into {max_steps}.")
+        _check_kind("`prefix`", values, first)
         room = max_steps - values.shape[1]
         prefix = (
             jnp.pad(values, ((0, 0), (0, room), *[(0, 0)] * (values.ndim - 2))).astype(first.dtype),
@@ -85,6 +87,14 @@ def make_values(
         )
     weights, memory, state = open_model(model, params, inputs)
     return _loop(model, choose, max_steps, weights, memory, state, first, keys, options, prefix)
+
+
+def _check_kind(name: str, value: Array, first: Array) -> None:
+    if not jnp.can_cast(value.dtype, first.dtype, "same_kind"):
+        raise InputError(
+            f"make_values: {name} is {value.dtype} and does not fit into the type of `first`, {first.dtype}. "
+            f"Give `first` as {value.dtype}."
+        )
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
@@ -100,6 +110,7 @@ def _loop(model, choose, max_steps: int, weights, memory, state, first, keys, op
         position, state, last, ended, lengths, table = loop
         state, output = model.advance(weights, memory, state, last)
         value, ends = choose(output, fold(keys, position), options)
+        _check_kind("what `choose` gives", value, first)
         value = value.astype(first.dtype)
         if prefix is not None:
             given, forced = prefix[0][:, position], prefix[1][:, position]

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.checks import InputError, check_choice
+from seqjax.checks import InputError, check_choice, check_floating
 from seqjax.ops.attention_choice import choose_attention, library_attention
 from seqjax.ops.attention_chunked import chunked_attention
 from seqjax.ops.attention_dropout import check_dropout, drop_weights
@@ -57,6 +57,7 @@ def read(weights: Array, values: Array, mask: Array | None = None) -> Array:
         >>> read(jnp.array([[0.25, 0.75]]), jnp.array([[1.0, 0.0], [0.0, 2.0]])).tolist()
         [[0.25, 1.5]]
     """
+    check_floating("read", "values", values)
     if mask is not None:
         check_visible("read", mask, weights.shape)
         values = jnp.where(jnp.any(mask, axis=-2)[..., None], values, 0)
@@ -213,8 +214,7 @@ def check_attention(where: str, query, key, value, mask=None, bias=None) -> None
             f"but they are {shapes}. One head is an axis of size 1."
         )
     for name, given in (("query", query), ("key", key), ("value", value)):
-        if not jnp.issubdtype(given.dtype, jnp.floating):
-            raise InputError(f"{where}: `{name}` should be floating, but its type is {given.dtype}. Cast it first.")
+        check_floating(where, name, given)
     *batch, T, N, K = query.shape
     S, G = key.shape[-3:-1]
     if key.shape != (*batch, S, G, K) or value.shape[:-1] != (*batch, S, G):

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.checks import InputError, check_mask, check_shape
+from seqjax.checks import InputError, check_floating, check_mask, check_shape
 from seqjax.ops.attention import masked_softmax
 
 CHUNK = 16  # steps at once in the causal form: a rectangle (C, C, K) of weights is in memory
@@ -273,6 +273,8 @@ def _silence(query: Array, key: Array, value: Array, mask: Array | None) -> tupl
 
 def check_lambda(where: str, query, key, value, embeddings, mask, reset) -> None:
     """Refuse arrays that do not fit each other."""
+    for name, given in (("query", query), ("key", key), ("value", value)):
+        check_floating(where, name, given)
     check_shape(where, "query", query, "(B, T, N, K)", (None,) * 4)
     B, T, _, K = query.shape
     check_shape(where, "key", key, "(B, T, K)", (B, T, K), "Only queries have heads.")

@@ -6,7 +6,7 @@ D features.
 import jax.numpy as jnp
 from jax import Array, lax
 
-from seqjax.checks import check_shape
+from seqjax.checks import check_floating, check_shape
 
 
 def layer_norm(x: Array, scale: Array, bias: Array | None, epsilon: float = 1e-5) -> Array:
@@ -33,6 +33,7 @@ def layer_norm(x: Array, scale: Array, bias: Array | None, epsilon: float = 1e-5
         >>> print(layer_norm(jnp.array([1.0, 3.0]), jnp.ones(2), jnp.zeros(2)).round(3))
         [-1.  1.]
     """
+    check_floating("layer_norm", "x", x)
     check_shape("layer_norm", "scale", scale, "(D,)", x.shape[-1:])
     wide = _wide(x)
     centred = wide - jnp.mean(wide, axis=-1, keepdims=True)
@@ -67,6 +68,7 @@ def rms_norm(x: Array, scale: Array, epsilon: float = 1e-6) -> Array:
         >>> print(rms_norm(jnp.array([3.0, 4.0, 0.0, 0.0]), jnp.ones(4)).round(3))
         [1.2 1.6 0.  0. ]
     """
+    check_floating("rms_norm", "x", x)
     check_shape("rms_norm", "scale", scale, "(D,)", x.shape[-1:])
     wide = _wide(x)
     return (wide * lax.rsqrt(jnp.mean(jnp.square(wide), axis=-1, keepdims=True) + epsilon) * scale).astype(x.dtype)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.checks import InputError, check_count, check_mask, check_shape
+from seqjax.checks import InputError, check_count, check_floating, check_mask, check_shape
 
 POOLINGS = ("last", "mean", "max", "sum", "attention")
 
@@ -77,6 +77,7 @@ def pool_max(xs: Array, mask: Array) -> Array:
         >>> pool_max(jnp.array([[[-1.0], [-2.0], [4.0]]]), jnp.array([[True, True, False]])).tolist()
         [[-1.0]]
     """
+    check_floating("pool_max", "xs", xs)
     real = _checked("pool_max", xs, mask)
     lowest = jnp.finfo(real.dtype).min
     largest = jnp.max(jnp.where(mask[..., None], real, lowest), axis=1, initial=lowest)
@@ -94,6 +95,7 @@ def pool_attention(xs: Array, scores: Array, mask: Array) -> Array:
         >>> pool_attention(xs, jnp.zeros((1, 3)), real).tolist()
         [[2.0]]
     """
+    check_floating("pool_attention", "xs", xs)
     weights = attention_weights(scores, mask)
     return jnp.einsum("bt,btm->bm", weights.astype(xs.dtype), _checked("pool_attention", xs, mask))
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from seqjax.checks import InputError, check_choice, check_count, check_shape
+from seqjax.checks import InputError, check_choice, check_count, check_floating, check_shape
 
 
 def sinusoidal(positions: Array, features: int) -> Array:
@@ -74,6 +74,7 @@ def rotary(x: Array, positions: Array, *, base: float = 10000.0, pairing: str = 
     check_choice("rotary", "pairing", pairing, ("halves", "neighbours"))
     if x.ndim < 3 or x.shape[-1] % 2:
         raise InputError(f"rotary: `x` should be (*B, T, N, K) with an even K, but it is {x.shape}.")
+    check_floating("rotary", "x", x)
     if jnp.ndim(positions) == 1:
         positions = jnp.broadcast_to(positions, (*x.shape[:-3], len(positions)))
     check_shape("rotary", "positions", positions, "(*B, T)", x.shape[:-2])

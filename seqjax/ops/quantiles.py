@@ -10,6 +10,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from seqjax.checks import check_shape
+
 
 def pinball(forecasts: ArrayLike, targets: ArrayLike, quantiles: Sequence[float]) -> Array:
     r"""The loss whose expectation is least at the quantiles: :math:`\max(q (y - \hat y), (q - 1)(y - \hat y))`.
@@ -22,6 +24,9 @@ def pinball(forecasts: ArrayLike, targets: ArrayLike, quantiles: Sequence[float]
     Returns:
         (*B, Q), in the units of the targets. At the median it is half of the absolute error.
 
+    Raises:
+        InputError: shapes do not fit.
+
     Source:
         Koenker & Bassett (1978), Regression Quantiles.
 
@@ -29,8 +34,10 @@ def pinball(forecasts: ArrayLike, targets: ArrayLike, quantiles: Sequence[float]
         >>> pinball(jnp.array([[1.0, 1.0]]), jnp.array([3.0]), (0.5, 0.9)).tolist()
         [[1.0, 1.7999999523162842]]
     """
-    short = jnp.asarray(targets)[..., None] - jnp.asarray(forecasts)
-    levels = jnp.asarray(quantiles, short.dtype)
+    forecasts, targets = jnp.asarray(forecasts), jnp.asarray(targets)
+    check_shape("pinball", "forecasts", forecasts, "(*B, Q)", (*targets.shape, len(quantiles)))
+    short = targets[..., None] - forecasts
+    levels = jnp.asarray(quantiles, jnp.promote_types(short.dtype, jnp.bfloat16))
     return jnp.maximum(levels * short, (levels - 1) * short)
 
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.checks import InputError, check_mask
+from seqjax.checks import InputError, check_count, check_mask
 from seqjax.ops.dropout import check_keys
 from seqjax.ops.highest import first_highest
 
@@ -47,8 +47,8 @@ class Sampling:
                 else ""
             )
             _refuse("temperature", "finite and above 0", self.temperature, advice)
-        if self.top_k is not None and self.top_k < 1:
-            _refuse("top_k", "at least 1 token", self.top_k, " To keep all tokens, leave it out.")
+        if self.top_k is not None:
+            check_count("Sampling", "top_k", self.top_k, unit="token", advice="To keep all tokens, leave it out.")
         if self.top_p is not None and not 0 < self.top_p <= 1:
             _refuse("top_p", "a probability in (0, 1]", self.top_p, " Try 0.9, or `greedy=True`.")
         if self.min_p is not None and not 0 <= self.min_p < 1:

@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from seqjax.checks import InputError, check_mask
+from seqjax.checks import InputError, check_floating, check_mask, check_shape
 from seqjax.ops.convolution import to_front
 
 FLOOR = 1e-6  # power below which silence is silence; full scale is about 1
@@ -92,7 +92,8 @@ def log_mel(
         ``(features, mask)``: (B, T, M) in nats, zero where masked, and (B, T); real frames stand in front.
 
     Raises:
-        InputError: a window or a hop of no samples; bands that do not fit.
+        InputError: a window or a hop of no samples; bands that do not fit; samples that are whole numbers, as files
+            hold them: divide those of 16 bits by 32768.
 
     Example:
         >>> tone = jnp.sin(2 * jnp.pi * 1000 * jnp.arange(8000) / 8000)[None]
@@ -105,6 +106,8 @@ def log_mel(
             f"log_mel: `window` should be at least 2 samples and `hop` at least 1, but they are {window} and {hop}."
         )
     mask = jnp.asarray(mask)
+    check_shape("log_mel", "samples", samples, "(B, N)", (None, None))
+    check_floating("log_mel", "samples", samples)
     check_mask("log_mel", "mask", mask, "(B, N)", samples.shape)
     size = transform_size(window)
     kind = samples.dtype

@@ -41,7 +41,7 @@ def parse_flags(kind: type, arguments: Sequence[str], *, program: str, descripti
     given = {} if default is None else {"default": default}
     try:
         with contextlib.redirect_stderr(said), _wide_enough():
-            return tyro.cli(
+            found = tyro.cli(
                 kind, args=list(arguments), prog=program, description=description or kind.__doc__,
                 config=(tyro.conf.PositionalRequiredArgs,), **given,
             )  # fmt: skip
@@ -51,6 +51,18 @@ def parse_flags(kind: type, arguments: Sequence[str], *, program: str, descripti
             raise by_flag(refusal, kind if default is None else default) from None
         print(said.getvalue(), end="", file=sys.stderr)
         raise
+    _check_names(found)
+    return found
+
+
+def _check_names(given, flag: str = "-") -> None:
+    """Refuse an empty name among several: as a path it would be the folder that the command is called in."""
+    for field in dataclasses.fields(given):
+        value, name = getattr(given, field.name), f"{flag}-{field.name}" if flag == "-" else f"{flag}.{field.name}"
+        if dataclasses.is_dataclass(value):
+            _check_names(value, name)
+        elif isinstance(value, tuple) and "" in value:
+            raise InputError(f"{name.replace('_', '-')} holds an empty name. Is a variable of the shell not set?")
 
 
 @contextlib.contextmanager

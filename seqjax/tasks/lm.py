@@ -9,7 +9,7 @@ import functools
 import jax
 import numpy as np
 
-from seqjax.checks import InputError
+from seqjax.checks import MOST, InputError
 from seqjax.data import DataConfig, Tokenizer, batches, iterate, read_documents, read_splits, train_tokenizer
 from seqjax.models import GPTConfig, LanguageModelConfig, NextSymbol, gpt, whole_past, windowed
 from seqjax.models.pure import count_parameters
@@ -40,8 +40,9 @@ class LmConfig(RunConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.sample_tokens < 0:
-            raise InputError(f"--sample-tokens should be at least 0, but it is {self.sample_tokens}.")
+        if not 0 <= self.sample_tokens < MOST:
+            wanted = "at least 0" if self.sample_tokens < 0 else "below 2^31"
+            raise InputError(f"--sample-tokens should be {wanted}, but it is {self.sample_tokens}.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -34,8 +34,8 @@ class GenerateSketches:
     def __post_init__(self):
         if not self.out:
             raise InputError("generate: --out DIR should name the folder for the drawings.")
-        if self.count < 1:
-            raise InputError(f"generate: --count should be at least 1, but it is {self.count}.")
+        if not 1 <= self.count <= 10_000:
+            raise InputError(f"generate: --count should lie in [1, 10,000], but it is {self.count:,}.")
         if not 0 < self.temperature < float("inf"):
             raise InputError(
                 f"generate: --temperature should be finite and above 0, but it is {self.temperature}. Try 0.01 for "

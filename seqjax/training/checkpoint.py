@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from seqjax.checks import InputError, check_count
 from seqjax.training import leaves, manifest
-from seqjax.training.store import DOCUMENT, Store
+from seqjax.training.store import Store, check_names
 
 
 class CheckpointError(InputError):
@@ -118,13 +118,14 @@ class Checkpoints:
             CheckpointError: the step is there or is too old, or the save before this one failed.
             InputError: something in ``items`` or ``meta`` cannot be saved.
         """
+        check_count("Checkpoints.save", "step", step, least=0)
+        step = int(step)
         self.wait()
         good = [other for other in self.steps() if other not in self._broken]
         if good and step <= good[-1]:
             reason = "is there already" if step in good else f"is older than step {good[-1]}, which is there"
             raise CheckpointError(f"{self.folder}: step {step} cannot be saved: it {reason}. Restore before you save.")
-        if DOCUMENT in items:
-            raise InputError(f"checkpoint of step {step}: the name `{DOCUMENT}` is taken. Give that item another name.")
+        check_names(items)
         flat = {name: leaves.flatten(f"checkpoint item {name}", tree) for name, tree in items.items()}
         document = {"meta": meta, "arrays": {name: leaves.outline(item) for name, item in flat.items()}}
         try:

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 
 import jax.numpy as jnp
 
-from seqjax.checks import InputError, nearest
+from seqjax.checks import MOST, InputError, nearest
 
 T = TypeVar("T")
 
@@ -36,9 +36,9 @@ class RunConfig:
 
     def __post_init__(self):
         for name in ("steps", "batch_size", "accumulate", "log_every", "evaluate_every", "keep", "max_skipped"):
-            if getattr(self, name) < 1:
-                flag = "--" + name.replace("_", "-")
-                raise InputError(f"{flag} should be at least 1, but it is {getattr(self, name)}.")
+            if not 1 <= getattr(self, name) < MOST:
+                flag, wanted = "--" + name.replace("_", "-"), "at least 1" if getattr(self, name) < 1 else "below 2^31"
+                raise InputError(f"{flag} should be {wanted}, but it is {getattr(self, name)}.")
         if not 0 <= self.seed < 2**31:
             raise InputError(f"--seed should lie in [0, 2^31), but it is {self.seed}.")
         if not 0 <= self.average < 1:

@@ -38,7 +38,7 @@ class Evaluator:
         carry, pending, some = None, None, None
         for batch in batches:
             if carry is None:
-                rows = len(next(iter(batch.values())))
+                rows = len(jax.tree.leaves(batch)[0])
                 devices = fitting(rows)
                 some = tuple(devices) if len(devices) < jax.local_device_count() else None
                 params, carry = place_whole(params, some), place_rows(self._carry(rows), some)

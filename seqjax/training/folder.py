@@ -131,6 +131,8 @@ def open_run(
             f"--out {folder.path}: the folder holds something that is no run ({names}, …), and nothing of it was "
             "touched. Choose another --out."
         )
+    else:
+        identity = _with_horizon(identity)
     if writer:
         _write(folder, identity)
     return folder, identity
@@ -204,7 +206,7 @@ def _continued(folder: RunFolder, wanted: Identity, kind: type | None) -> Identi
         had = had._replace(config=filled)
     horizon = had.config.get("optimizer", {}).get("horizon")
     asked = config.get("optimizer", {})
-    if "horizon" in asked and asked["horizon"] in (None, config["steps"]):
+    if "horizon" in asked and asked["horizon"] is None:
         asked["horizon"] = horizon
     rows = differences(had.config, config)
     if rows and had.preset != wanted.preset:
@@ -264,8 +266,13 @@ def replace_text(path: Path, text: str) -> None:
 
 
 def as_identity(task: str, preset: str, config) -> Identity:
-    """The identity of a run with this configuration; a schedule's horizon becomes the run's steps."""
-    data = json.loads(json.dumps(dataclasses.asdict(config)))
-    if data.get("optimizer", {}).get("horizon", 0) is None:
-        data["optimizer"]["horizon"] = data["steps"]
-    return Identity(task, preset, data)
+    """The identity of a run with this configuration."""
+    return Identity(task, preset, json.loads(json.dumps(dataclasses.asdict(config))))
+
+
+def _with_horizon(identity: Identity) -> Identity:
+    """Of a run that begins: where nothing is said, its schedule ends with its steps, and keeps that end."""
+    optimizer = identity.config.get("optimizer", {})
+    if optimizer.get("horizon", 0) is not None:
+        return identity
+    return identity._replace(config=identity.config | {"optimizer": optimizer | {"horizon": identity.config["steps"]}})

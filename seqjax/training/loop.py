@@ -95,6 +95,11 @@ class Trainer:
         with StopFlag() as stop:
             state, batches = self._begin(recorder)
             step = first = int(state.step)
+            if first and step < self.config.steps and not float(self.rate(self.config.steps - 1)):
+                recorder.note(
+                    "the schedule's learning rate ends at 0 before the last step, and nothing is learned there: a run "
+                    "that goes on keeps its schedule. To train longer, begin anew with another --out."
+                )
             self._log_clock = time.perf_counter()
             while step < self.config.steps and not self.memory.done and not recorder.must_stop(stop, step):
                 state, metrics = self.step(state, local_rows(next(batches)), self.key)

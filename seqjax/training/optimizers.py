@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from seqjax.checks import InputError, check_choice
+from seqjax.checks import MOST, InputError, check_choice
 
 Schedule = Literal["constant", "cosine", "inverse-sqrt", "linear", "plateau"]
 
@@ -65,7 +65,7 @@ class OptimizerConfig:
             raise InputError(
                 f"--optimizer.final should be a fraction of the learning rate, in [0, 1], but it is {self.final}."
             )
-        if self.warmup < 0 or (self.horizon is not None and self.horizon < 1):
+        if not 0 <= self.warmup < MOST or (self.horizon is not None and not 1 <= self.horizon < MOST):
             raise InputError(
                 f"--optimizer: warmup and horizon count steps, but they are {self.warmup} and {self.horizon}."
             )
@@ -114,6 +114,8 @@ def leave_frozen(optimizer: optax.GradientTransformation) -> optax.GradientTrans
 
 def _thawed(tree):
     """Without what is frozen."""
+    if isinstance(tree, list | tuple):
+        return [_thawed(value) for value in tree]
     if not isinstance(tree, dict):
         return tree
     return {name: _thawed(value) for name, value in tree.items() if name != "frozen"}
@@ -121,6 +123,9 @@ def _thawed(tree):
 
 def _filled(updates, like):
     """With zeros for what is frozen in ``like``."""
+    if isinstance(like, list | tuple):
+        filled = [_filled(update, value) for update, value in zip(updates, like, strict=True)]
+        return jax.tree.unflatten(jax.tree.structure(like, is_leaf=lambda node: node is not like), filled)
     if not isinstance(like, dict):
         return updates
     zeros = {"frozen": jax.tree.map(lambda leaf: leaf * 0, like["frozen"])} if "frozen" in like else {}

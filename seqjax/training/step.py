@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from seqjax.checks import InputError, check_count
 from seqjax.ops.dropout import row_keys
 from seqjax.training.state import AXIS, STATE, TrainState
 
@@ -56,7 +57,11 @@ def make_train_step(
     Returns:
         The step. Its metrics are ``{name: (sum, count)}`` over the global batch; the objective's terms are
         among them, besides ``loss``, ``gradient_norm`` and ``skipped``.
+
+    Raises:
+        InputError: no micro-batch, or rows that do not split into as many.
     """
+    check_count("make_train_step", "accumulate", accumulate)
 
     def step(state: TrainState, batch, key: Array) -> tuple[TrainState, Metrics]:
         keys = global_row_keys(key, state.step, batch, axis_name)
@@ -112,8 +117,9 @@ def global_row_keys(key: Array, step: Array, batch, axis_name: str) -> Array:
 
 
 def weighted(weights: Mapping[str, float], sums: Sums, totals: Sums) -> Array:
-    """Σ weight · sum / count; a term that counts nothing adds nothing."""
-    return sum((weights[name] * sums[name] / jnp.maximum(totals[name], 1) for name in weights), jnp.zeros(()))
+    """Σ weight · sum / count; a term that counts nothing adds nothing. Counts may be fractions."""
+    shares = (weights[name] * sums[name] / jnp.where(totals[name] == 0, 1, totals[name]) for name in weights)
+    return sum(shares, jnp.zeros(()))
 
 
 def cast(tree, dtype: jnp.dtype | None):
@@ -150,6 +156,11 @@ def _accumulated(gradient, batch, carry, keys: Array, accumulate: int) -> _Resul
     """Add up k micro-batches; contiguous rows, so a row keeps its global number."""
     if accumulate == 1:
         return gradient(batch, carry, keys)
+    if len(keys) % accumulate:
+        raise InputError(
+            f"make_train_step: a device's rows should be a multiple of `accumulate`, {accumulate}, but they are "
+            f"{len(keys)}."
+        )
     split = functools.partial(jax.tree.map, lambda leaf: leaf.reshape(accumulate, -1, *leaf.shape[1:]))
     join = functools.partial(jax.tree.map, lambda leaf: leaf.reshape(-1, *leaf.shape[2:]))
     parts = split((batch, carry, keys))

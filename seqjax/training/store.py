@@ -5,16 +5,30 @@ Orbax is imported when a checkpoint is first read or written, not before: a run 
 
 import functools
 import logging
+import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+from seqjax.checks import InputError
+from seqjax.training import manifest
 from seqjax.training.leaves import Outline
 
 DOCUMENT = "document"  # the item that holds JSON
+TAKEN = (DOCUMENT, "metrics", manifest.NAME)
+
+
+def check_names(items: Iterable[str]) -> None:
+    """Refuse what is no name of a file, or is one that a checkpoint has already."""
+    for name in items:
+        if name in TAKEN or not re.fullmatch(r"[A-Za-z0-9_][\w.-]*", name):
+            raise InputError(
+                f"checkpoint: an item is called {name!r}, which is taken or no plain name. Try letters and digits."
+            )
 
 
 class Store:
