@@ -135,13 +135,15 @@ def check_mask(where: str, name: str, mask, letters: str, sizes: Sequence[int | 
 def check_floating(where: str, name: str, array) -> None:
     """Refuse whole numbers where what comes out is of the type that goes in: fractions would be cut off in silence.
 
+    Types that NumPy does not know, such as bfloat16, are floating.
+
     Example:
         >>> check_floating("log_mel", "samples", np.ones((1, 8), np.int16))
         Traceback (most recent call last):
         ...
         seqjax.checks.InputError: log_mel: `samples` should be floating, but its type is int16. Cast it first.
     """
-    if getattr(array.dtype, "kind", "") in ("b", "i", "u"):
+    if getattr(array.dtype, "kind", "V") not in ("f", "V"):
         raise InputError(f"{where}: `{name}` should be floating, but its type is {array.dtype}. Cast it first.")
 
 

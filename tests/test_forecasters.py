@@ -138,7 +138,7 @@ def test_pinball_is_least_at_the_quantiles_and_half_the_absolute_error_at_the_me
     draws = np.random.default_rng(0).exponential(size=4001).astype(np.float32)
     tried = np.linspace(0, 4, 401).astype(np.float32)
     for quantile in (0.1, 0.5, 0.9):
-        lost = np.asarray(pinball(tried[None, :], draws[:, None], [quantile] * 401)).mean(axis=0)
+        lost = np.asarray(pinball(np.broadcast_to(tried, (len(draws), 401)), draws, [quantile] * 401)).mean(axis=0)
         assert abs(tried[lost.argmin()] - np.quantile(draws, quantile)) < 0.02
     np.testing.assert_allclose(pinball(np.array([1.0, 4.0]), np.array(2.0), (0.5, 0.5)), [0.5, 1.0])
 

@@ -56,12 +56,12 @@ def parse_flags(kind: type, arguments: Sequence[str], *, program: str, descripti
 
 
 def _check_names(given, flag: str = "-") -> None:
-    """Refuse an empty name among several: as a path it would be the folder that the command is called in."""
+    """Refuse an empty name among several paths: it would be the folder that the command is called in."""
     for field in dataclasses.fields(given):
         value, name = getattr(given, field.name), f"{flag}-{field.name}" if flag == "-" else f"{flag}.{field.name}"
         if dataclasses.is_dataclass(value):
             _check_names(value, name)
-        elif isinstance(value, tuple) and "" in value:
+        elif field.name.endswith("path") and isinstance(value, tuple) and "" in value:
             raise InputError(f"{name.replace('_', '-')} holds an empty name. Is a variable of the shell not set?")
 
 
