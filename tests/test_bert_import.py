@@ -122,6 +122,7 @@ def test_a_tagger_starts_from_it(run, tmp_path):
         ({"hidden_act": "relu"}, ["`hidden_act` should be 'gelu' for a BERT", "'relu'"]),
         ({"num_attention_heads": 5}, ["heads", "12"]),
         ({"num_hidden_layers": 3}, ["config.json speaks of arrays"]),
+        ({"tie_word_embeddings": False}, ["`tie_word_embeddings` should be True"]),
         ({"intermediate_size": None}, ["`intermediate_size` should be an integer, at least 1", "None"]),
     ],
 )
@@ -129,6 +130,15 @@ def test_another_model_is_refused(changes, words, tmp_path):
     write_files(tmp_path / "files", **changes)
     assert_refused(seqjax("import", tmp_path / "files", "--out", tmp_path / "run"), *words)
     assert not (tmp_path / "run").exists()
+
+
+def test_an_output_that_is_not_the_table_of_words_is_refused():
+    arrays = random_arrays()
+    table = next(array for name, array in arrays.items() if name.endswith("word_embeddings.weight"))
+    decoder = "cls.predictions.decoder.weight"
+    assert_same(bert_parameters(arrays | {decoder: table}), bert_parameters(arrays))
+    with pytest.raises(InputError, match="Only models with tied embeddings"):
+        bert_parameters(arrays | {decoder: 2 * table})
 
 
 @pytest.mark.parametrize(

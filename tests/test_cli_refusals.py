@@ -66,8 +66,11 @@ def test_a_text_that_cannot_be_used_is_refused_and_leaves_no_run(kind, tmp_path)
 
 def test_an_empty_name_is_not_the_folder_that_one_stands_in(run, tmp_path, text, monkeypatch):
     monkeypatch.chdir(text.parent)
-    assert_refused(seqjax("evaluate", run, "--data.path", ""), "--data.path holds an empty name")
-    assert_refused(training(*command(tmp_path / "new", "")), "--data.path holds an empty name")
+    assert_refused(seqjax("evaluate", run, "--data.path", ""), "--data.path is an empty name")
+    assert_refused(training(*command(tmp_path / "new", "")), "--data.path is an empty name")
+    assert_refused(training("forecast", "--data.path="), "--data.path is an empty name")
+    assert_refused(training(*command("", text)), "--out is an empty name")
+    assert_refused(seqjax("generate", ""), "a run's folder is empty")
 
 
 def test_a_folder_without_text_is_refused(tmp_path):
@@ -90,7 +93,7 @@ FLAGS = {
     "more steps than can be counted": (["--steps", 10**20], ["--steps should be below 2^31"]),
     "samples longer than can be counted": (["--sample-tokens", 5 * 10**9], ["--sample-tokens should be below 2^31"]),
     "a width that cannot be counted": (["--model.features", 10**11], ["--model.features should be below 2^31"]),
-    "an empty name": (["--data.valid-path="], ["--data.valid-path holds an empty name"]),
+    "an empty name": (["--data.valid-path="], ["--data.valid-path is an empty name"]),
     "a width of zero": (["--model.features", 0], ["--model.features should", "at least 1", "0"]),
     "a negative width": (["--model.features", -3], ["--model.features should", "-3"]),
     "no layers": (["--model.layers", 0], ["--model.layers should"]),

@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 
+from seqjax import cells
 from seqjax.checks import InputError
 from seqjax.training.optimizers import (
     OptimizerConfig,
@@ -159,3 +160,10 @@ def test_what_is_frozen_stays_below_lists_and_tuples_too():
     assert (first["frozen"]["table"].tolist(), float(third["frozen"])) == ([0, 0], 0)
     assert (first["kernel"] < 0).all()
     assert (second < 0).all()
+
+
+def test_optimizers_see_parameters_of_any_type_as_they_are():
+    params = cells.Elman.init(jax.random.key(0), 2, 3)
+    masked = leave_frozen(optax.adamw(0.1, weight_decay=0.5, mask=lambda tree: type(tree)(True, False, False)))
+    state = masked.init(params)
+    assert isinstance(masked.update(params, state, params)[0], type(params))

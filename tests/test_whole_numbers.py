@@ -55,6 +55,9 @@ def test_numbers_with_fractions_are_taken():
 def test_quantiles_of_counts_are_no_counts():
     found = pinball(np.array([[1, 2]]), np.array([3]), (0.25, 0.75))
     np.testing.assert_array_equal(found, [[0.5, 0.75]])
+    np.testing.assert_allclose(
+        pinball(np.array([[0, 0]]), np.array([12345]), (0.1, 0.9)), [[1234.5, 11110.5]], rtol=1e-6
+    )
     with pytest.raises(
         InputError, match=r"pinball: `forecasts` should be \(\*B, Q\) = \(3, 1, 2\), but it is \(3, 2\)"
     ):

@@ -1,6 +1,6 @@
 """Handwritten digits, 8 × 8 pixels, and rows of them: what captions, transcripts and moving pictures are made of.
 
-The pictures are those that ship inside scikit-learn (extra ``data``): 1,797 digits of 43 people, a test set of the
+The pictures are those that ship inside scikit-learn (extra ``data``): 1,797 digits of 13 people, a test set of the
 UCI Machine Learning Repository. Splits are by picture: what is drawn for the test split was never drawn in training.
 
 Source:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from seqjax.checks import InputError
 from seqjax.interop.named import NORM, array_of, count_layers, stacked
 
 EMBEDDINGS = {"tokens": "word_embeddings", "positions": "position_embeddings", "segments": "token_type_embeddings"}
@@ -29,7 +30,8 @@ def bert_parameters(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
         A nested dict. Heads that are not in ``arrays`` are left out: take those of a fresh model.
 
     Raises:
-        InputError: an array is missing, or the layers are not numbered from 0 on, or are not alike.
+        InputError: an array is missing, the layers are not numbered from 0 on, or are not alike, or the output has a
+            table of its own.
 
     Example:
         >>> bert_parameters({"embeddings.word_embeddings.weight": np.ones((7, 4))})
@@ -50,6 +52,12 @@ def bert_parameters(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
         bert["pooler"] = _linear(own, "pooler.dense")
     if HEADS not in arrays:
         return {"bert": bert}
+    tied, own_table = bert["tokens"]["table"], arrays.get("cls.predictions.decoder.weight")
+    if own_table is not None and not np.array_equal(own_table, tied):
+        raise InputError(
+            "bert_parameters: `cls.predictions.decoder.weight` should be the table of words, as the model here has it, "
+            "but it is another. Only models with tied embeddings can be read."
+        )
     found = {"bert": bert, "bias": _array(arrays, HEADS)}
     found["transform"] = _linear(arrays, "cls.predictions.transform.dense")
     found["norm"] = _norm(arrays, "cls.predictions.transform.LayerNorm")

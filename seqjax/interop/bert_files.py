@@ -13,6 +13,7 @@ FIXED = {  # what may be said only so, because the model here has nothing else
     "position_embedding_type": "absolute",
     "is_decoder": False,
     "add_cross_attention": False,
+    "tie_word_embeddings": True,
 }
 SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings", "intermediate_size")
 

@@ -131,7 +131,7 @@ def pool_first(xs: Array, mask: Array, steps: int) -> Array:
     order = jnp.argsort(~mask, axis=1, stable=True)[:, :steps]
     taken = jnp.take_along_axis(real, order[..., None], axis=1)
     taken = jnp.pad(taken, ((0, 0), (0, steps - taken.shape[1]), (0, 0)))
-    return taken.reshape(len(xs), -1)
+    return taken.reshape(len(xs), steps * xs.shape[2])
 
 
 def _checked(where: str, xs: Array, mask: Array) -> Array:

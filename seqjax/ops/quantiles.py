@@ -37,7 +37,7 @@ def pinball(forecasts: ArrayLike, targets: ArrayLike, quantiles: Sequence[float]
     forecasts, targets = jnp.asarray(forecasts), jnp.asarray(targets)
     check_shape("pinball", "forecasts", forecasts, "(*B, Q)", (*targets.shape, len(quantiles)))
     short = targets[..., None] - forecasts
-    levels = jnp.asarray(quantiles, jnp.promote_types(short.dtype, jnp.bfloat16))
+    levels = jnp.asarray(quantiles, jnp.result_type(short.dtype, 1.0))
     return jnp.maximum(levels * short, (levels - 1) * short)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from seqjax.checks import InputError
 
+NAMES = re.compile(r"^$|(path|[-.]out|[-.]run)$")  # what stands alone, and the flags that name files and folders
 LEAST_COLUMNS = 20  # of the terminal that help is laid out for
 
 
@@ -37,11 +38,12 @@ def parse_flags(kind: type, arguments: Sequence[str], *, program: str, descripti
     """
     import tyro
 
+    _check_names(arguments)
     said = io.StringIO()
     given = {} if default is None else {"default": default}
     try:
         with contextlib.redirect_stderr(said), _wide_enough():
-            found = tyro.cli(
+            return tyro.cli(
                 kind, args=list(arguments), prog=program, description=description or kind.__doc__,
                 config=(tyro.conf.PositionalRequiredArgs,), **given,
             )  # fmt: skip
@@ -51,18 +53,16 @@ def parse_flags(kind: type, arguments: Sequence[str], *, program: str, descripti
             raise by_flag(refusal, kind if default is None else default) from None
         print(said.getvalue(), end="", file=sys.stderr)
         raise
-    _check_names(found)
-    return found
 
 
-def _check_names(given, flag: str = "-") -> None:
-    """Refuse an empty name among several paths: it would be the folder that the command is called in."""
-    for field in dataclasses.fields(given):
-        value, name = getattr(given, field.name), f"{flag}-{field.name}" if flag == "-" else f"{flag}.{field.name}"
-        if dataclasses.is_dataclass(value):
-            _check_names(value, name)
-        elif field.name.endswith("path") and isinstance(value, tuple) and "" in value:
-            raise InputError(f"{name.replace('_', '-')} holds an empty name. Is a variable of the shell not set?")
+def _check_names(arguments: Sequence[str]) -> None:
+    """Refuse empty names of files and folders: each would be the folder that the command is called in, or none."""
+    flag = ""
+    for word in arguments:
+        named = word.startswith("--")
+        flag, equals, value = word.partition("=") if named else (flag, "", word)
+        if (equals or not named) and not value and NAMES.search(flag):
+            raise InputError(f"{flag or 'an argument'} is an empty name. Is a variable of the shell not set?")
 
 
 @contextlib.contextmanager

@@ -132,7 +132,7 @@ class Checkpoints:
             document = json.loads(json.dumps(document))
         except (TypeError, ValueError) as error:
             raise InputError(f"checkpoint of step {step}: `meta` should be what JSON can hold: {error}.") from None
-        self._saving = self._worker.submit(self._save, step, flat, document, frozenset(protect))
+        self._saving = self._worker.submit(self._save, step, flat, document, frozenset(map(int, protect)))
 
     def poll(self) -> None:
         """Raise the error of a save that has failed meanwhile; cheap, for every step."""

@@ -154,6 +154,8 @@ def _why_no_run(path: Path) -> str:
 
 def read_run(path: str | Path) -> tuple[RunFolder, Identity]:
     """An existing run, to evaluate or to use."""
+    if not str(path):
+        raise InputError("the name of a run's folder is empty. Is a variable of the shell not set?")
     folder = RunFolder(Path(path))
     if not folder.config.is_file():
         raise InputError(f"{folder.path}: this is not the folder of a run: {_why_no_run(folder.path)}")

@@ -7,6 +7,7 @@ same numbers, bit for bit, as one that was left alone.
 
 import collections
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -201,7 +202,7 @@ class Trainer:
             metrics |= self.job.examine(jax.tree.map(np.asarray, params), "valid")
         row: dict[str, Any] = {"step": step, "split": "valid"} | metrics
         memory, loss = self.memory, metrics["loss"]
-        if memory.best is None or loss < memory.best:
+        if memory.best is None or loss < memory.best or math.isnan(memory.best):
             memory.best, memory.best_step, memory.stale = loss, step, 0
         else:
             memory.stale += 1

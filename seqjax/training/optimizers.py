@@ -115,17 +115,21 @@ def leave_frozen(optimizer: optax.GradientTransformation) -> optax.GradientTrans
 def _thawed(tree):
     """Without what is frozen."""
     if isinstance(tree, list | tuple):
-        return [_thawed(value) for value in tree]
+        return _rebuilt(tree, [_thawed(value) for value in tree])
     if not isinstance(tree, dict):
         return tree
     return {name: _thawed(value) for name, value in tree.items() if name != "frozen"}
 
 
+def _rebuilt(like, values: list):
+    """A list, a tuple or a NamedTuple as ``like``, of other values."""
+    return jax.tree.unflatten(jax.tree.structure(like, is_leaf=lambda node: node is not like), values)
+
+
 def _filled(updates, like):
     """With zeros for what is frozen in ``like``."""
     if isinstance(like, list | tuple):
-        filled = [_filled(update, value) for update, value in zip(updates, like, strict=True)]
-        return jax.tree.unflatten(jax.tree.structure(like, is_leaf=lambda node: node is not like), filled)
+        return _rebuilt(like, [_filled(update, value) for update, value in zip(updates, like, strict=True)])
     if not isinstance(like, dict):
         return updates
     zeros = {"frozen": jax.tree.map(lambda leaf: leaf * 0, like["frozen"])} if "frozen" in like else {}
