@@ -88,7 +88,9 @@ def test_a_tagger_that_leaves_the_run_as_it_is_changes_no_bit_of_it(tmp_path, st
 
 def test_a_start_that_is_none_is_refused(tmp_path, start, labelled):
     out = tmp_path / "new"
-    assert_refused(training(*classify(out, "", labelled)), "python train.py mlm --data.path FILE --out runs/mlm")
+    from_nothing = [word for word in classify(out, "", labelled) if word not in ("--pretrained.run", "")]
+    assert_refused(training(*from_nothing), "python train.py mlm --data.path FILE --out runs/mlm")
+    assert_refused(training(*classify(out, "", labelled)), "--pretrained.run is an empty name")
     assert_refused(training(*classify(out, tmp_path / "nowhere", labelled)), "nowhere")
     long = tmp_path / "long.tsv"
     long.write_text("".join(f"{'ab'[n % 2]}\t{n} " + "the cat sat " * 9 + "\n" for n in range(80)))

@@ -151,7 +151,9 @@ def test_a_tagger_may_train_the_run_on(tmp_path, start):
 
 def test_a_start_that_is_none_is_refused(tmp_path, start, labelled):
     out = tmp_path / "new"
-    assert_refused(training(*classify(out, "", labelled)), "python train.py elmo --data.path FILE --out runs/elmo")
+    from_nothing = [word for word in classify(out, "", labelled) if word not in ("--pretrained.run", "")]
+    assert_refused(training(*from_nothing), "python train.py elmo --data.path FILE --out runs/elmo")
+    assert_refused(training(*classify(out, "", labelled)), "--pretrained.run is an empty name")
     assert_refused(training(*classify(out, start, labelled, "--data.length", 3)), "has 7 words", "--data.too-long")
     assert_refused(training(*classify(out, start, labelled, "--model.elmo-dropout", 1)), "--model.elmo-dropout should")
     assert_refused(training(*classify(out, start, labelled, "--model.words.characters", "cnn")), "should be none")
