@@ -91,7 +91,7 @@ FLAGS = {
     "no rows": (["--batch-size", 0], ["--batch-size", "at least 1"]),
     "no steps": (["--steps", 0], ["--steps", "at least 1"]),
     "more steps than can be counted": (["--steps", 10**20], ["--steps should be below 2^31"]),
-    "samples longer than can be counted": (["--sample-tokens", 5 * 10**9], ["--sample-tokens should be below 2^31"]),
+    "samples longer than can be counted": (["--sample-tokens", 5 * 10**9], ["--sample-tokens should lie in [0, 2^31)"]),
     "a width that cannot be counted": (["--model.features", 10**11], ["--model.features should be below 2^31"]),
     "an empty name": (["--data.valid-path="], ["--data.valid-path is an empty name"]),
     "a width of zero": (["--model.features", 0], ["--model.features should", "at least 1", "0"]),

@@ -41,8 +41,7 @@ class LmConfig(RunConfig):
     def __post_init__(self):
         super().__post_init__()
         if not 0 <= self.sample_tokens < MOST:
-            wanted = "at least 0" if self.sample_tokens < 0 else "below 2^31"
-            raise InputError(f"--sample-tokens should be {wanted}, but it is {self.sample_tokens}.")
+            raise InputError(f"--sample-tokens should lie in [0, 2^31), but it is {self.sample_tokens}.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -57,6 +57,21 @@ class Memory:
     skipped: int = 0  # steps without a finite gradient, all in all
     done: bool = False
 
+    def compare(self, loss: float, step: int) -> None:
+        """Note a validation: the best is the lowest, and any other is better than one that was no number.
+
+        Example:
+            >>> memory = Memory()
+            >>> for step, loss in enumerate((math.nan, 2.0, math.nan, 1.0, 3.0)):
+            ...     memory.compare(loss, step)
+            >>> memory.best, memory.best_step, memory.stale
+            (1.0, 3, 1)
+        """
+        if self.best is None or loss < self.best or math.isnan(self.best):
+            self.best, self.best_step, self.stale = loss, step, 0
+        else:
+            self.stale += 1
+
 
 class Outcome(NamedTuple):
     """How training ended."""
@@ -202,10 +217,7 @@ class Trainer:
             metrics |= self.job.examine(jax.tree.map(np.asarray, params), "valid")
         row: dict[str, Any] = {"step": step, "split": "valid"} | metrics
         memory, loss = self.memory, metrics["loss"]
-        if memory.best is None or loss < memory.best or math.isnan(memory.best):
-            memory.best, memory.best_step, memory.stale = loss, step, 0
-        else:
-            memory.stale += 1
+        memory.compare(loss, step)
         memory.done = 0 < self.config.patience <= memory.stale
         if self.plateau is not None:
             _, self.plateau_state = self.plateau.update({}, self.plateau_state, value=jnp.float32(loss))
