@@ -7,9 +7,22 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from catalogue import CELLS, SYMBOLS, B, T, name_of
-from cell_runs import EVERYWHERE, TRACES, WAYS, assert_same, every_way, make_case, only_rows, spoiled, whole_rows
+from cell_runs import (
+    DIRECTIONS,
+    EVERYWHERE,
+    QUICKLY,
+    TRACES,
+    WAYS,
+    assert_same,
+    every_way,
+    host,
+    make_case,
+    only_rows,
+    spoiled,
+    whole_rows,
+)
 
-from seqjax import unroll
+from seqjax import cells, unroll
 
 LENGTHS = [0, 1, 3, T]
 PADDINGS = {
@@ -218,6 +231,53 @@ def test_a_learned_initial_state_gets_the_gradient_of_every_reset(row):
         wanted = of_left if way[0] else jax.tree.map(np.add, of_left, of_right)
         assert_same(packed[way].gradients[3], wanted)
         assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(wanted)) > 1e-6
+
+
+def flags_of(case):
+    names = ("mask", "reset", "state", "initial", "context")
+    return {name: getattr(case, name) for name in names}
+
+
+@each_cell
+def test_traced_states_are_those_of_the_run(row):
+    case = host(make_case(row))
+
+    def look(case):
+        flags = flags_of(case)
+        found = [cells.trace(row.cell, case.params, case.xs, reverse=reverse, **flags)[0] for reverse in DIRECTIONS]
+        return [(states, row.cell.output(states)) for states in found]
+
+    traced = host(jax.jit(look, compiler_options=QUICKLY)(case))
+    for reverse, (states, outputs) in zip(DIRECTIONS, traced, strict=True):
+        wanted = every_way(row)(case)[reverse, "scan"]
+        last = 0 if reverse else T - 1
+        assert_same(np.where(case.mask[..., None], outputs, 0), wanted.ys)
+        assert_same(jax.tree.map(lambda leaf, last=last: leaf[:, last], states), wanted.final)
+
+
+@each_cell
+def test_the_gradient_at_a_state_is_that_of_starting_there(row):
+    """∂L/∂s_t is the gradient of a run that starts from s_t and sees only what comes after."""
+    case = host(make_case(row))._replace(mask=np.ones((B, T), bool), reset=np.zeros((B, T), bool))
+    case = case._replace(ys_weight=np.zeros_like(case.ys_weight))
+
+    def look(case, reverse):
+        def loss(result):
+            return sum(jax.tree.leaves(jax.tree.map(lambda a, b: (a * b).sum(), result[0], case.state_weight)))
+
+        flags = {**flags_of(case), "reverse": reverse}
+        states, _ = cells.trace(row.cell, case.params, case.xs, **flags)
+        return states, cells.state_gradients(row.cell, case.params, case.xs, loss, **flags)
+
+    found = host(jax.jit(lambda case: [look(case, reverse) for reverse in DIRECTIONS], compiler_options=QUICKLY)(case))
+    for reverse, (states, gradients) in zip(DIRECTIONS, found, strict=True):
+        for t in (1, 3, 5):
+            rest = np.broadcast_to(np.arange(T) < t if reverse else np.arange(T) > t, (B, T))
+            here = jax.tree.map(lambda leaf, t=t: leaf[:, t], states)
+            wanted = every_way(row)(case._replace(state=here, mask=rest))[reverse, "scan"].gradients[2]
+            assert_same(jax.tree.map(lambda leaf, t=t: leaf[:, t], gradients), wanted)
+        last = 0 if reverse else T - 1
+        assert_same(jax.tree.map(lambda leaf, last=last: leaf[:, last], gradients), case.state_weight)
 
 
 @each_cell

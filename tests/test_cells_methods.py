@@ -1,5 +1,6 @@
 """Methods in float32, second derivatives, batch axes, and eager calls, over every cell."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -56,26 +57,34 @@ def test_hessian_vector_products_agree(row):
         assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(scan)) > 1e-6
 
 
+def gradients_of_many_steps(name, dtype, symbols, method, remat):
+    """Of the sum of a thousand outputs, by the parameters and by the two vectors that are read."""
+    cell, table = cells.BY_NAME[name], jnp.ones((2, 3), dtype).at[1].set(0.5)
+    params = jax.tree.map(lambda leaf: leaf.astype(dtype), cell.init(jax.random.key(0), 3, 8))
+    ids = jax.random.randint(jax.random.key(1), (1, 1024), 0, 2)
+
+    def loss(params, table):
+        given = cells.Symbols(ids, table)
+        _, ys = unroll(cell, params, given if symbols else given.vectors(), method=method, remat=remat)
+        return ys.astype(jnp.float32).sum()
+
+    found = host(jax.jit(jax.grad(loss, (0, 1)), compiler_options=QUICKLY)(params, table))
+    return [np.asarray(leaf, np.float32) for leaf in jax.tree.leaves(found)]
+
+
+@functools.cache
+def in_float32(name):
+    return gradients_of_many_steps(name, jnp.float32, False, "scan", "none")
+
+
 @pytest.mark.parametrize("remat", ["none", "chunk"])
 @pytest.mark.parametrize("method", ["scan", "fused"])
 @pytest.mark.parametrize("name", ["lstm", "gru"])
 def test_gradients_of_many_steps_add_up_in_bfloat16(name, method, remat):
     """A thousand gradients of one sign: a sum in bfloat16 would stop at 256 of them, a third short or more."""
-    cell, table = cells.BY_NAME[name], jnp.ones((2, 3)).at[1].set(0.5)
-    params = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), cell.init(jax.random.key(0), 3, 8))
-    ids = jax.random.randint(jax.random.key(1), (1, 1024), 0, 2)
-
-    def loss(params, table, symbols):
-        given = cells.Symbols(ids, table)
-        _, ys = unroll(cell, params, given if symbols else given.vectors(), method=method, remat=remat)
-        return ys.astype(jnp.float32).sum()
-
-    gradient = jax.jit(jax.grad(loss, (0, 1)), static_argnums=2, compiler_options=QUICKLY)
-    given = params, table.astype(jnp.bfloat16)
-    wanted = host(gradient(*jax.tree.map(lambda leaf: leaf.astype(jnp.float32), given), False))
     for symbols in (False, True):
-        found = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), host(gradient(*given, symbols)))
-        for leaf, like in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        found = gradients_of_many_steps(name, jnp.bfloat16, symbols, method, remat)
+        for leaf, like in zip(found, in_float32(name), strict=True):
             assert np.linalg.norm(leaf - like) < 0.05 * np.linalg.norm(like)
 
 

@@ -7,10 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from catalogue import CELLS, name_of, plain, symbols
+from parameters import drawn
 
 from seqjax import InputError, cells, unroll
 
-PARAMS = cells.LSTM.init(jax.random.key(0), 3, 4)
+PARAMS = drawn(lambda key: cells.LSTM.init(key, 3, 4))
 XS = jnp.ones((2, 5, 3))
 WRONG_STATE = cells.LSTMState(jnp.ones((3, 4)), jnp.ones((3, 4)))
 
@@ -35,7 +36,10 @@ REFUSED = {
     "state-bare": ({"state": jnp.ones((2, 4))}, r"`state` should be a LSTMState"),
     "state-shape": ({"state": WRONG_STATE}, r"`state` should be \(\*B, H\) = \(2, 4\), but it is \(3, 4\)"),
     "initial-shape": ({"initial": WRONG_STATE}, r"`initial` should be \(\*B, H\) = \(2, 4\)"),
-    "params-of-another": ({"params": cells.GRU.init(jax.random.key(0), 3, 4)}, r"`init` of LSTM.*GRUParams.*\(3, 12\)"),
+    "params-of-another": (
+        {"params": drawn(lambda key: cells.GRU.init(key, 3, 4))},
+        r"`init` of LSTM.*GRUParams.*\(3, 12\)",
+    ),
     "params-none": ({"params": None}, r"`params`.*`init` of LSTM.*NoneType"),
     "params-symbols": (
         {"params": {}, "xs": cells.Symbols(jnp.zeros((2, 5), int), jnp.ones((4, 3)))},

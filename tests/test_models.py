@@ -160,11 +160,12 @@ def test_rows_of_padding_change_no_loss_and_no_gradient(row):
         (total, count), gradients = jax.value_and_grad(loss, has_aux=True)(params)
         return total, count, gradients
 
-    wanted = jax.device_get(gradient(batch, keys))
+    twice = {name: np.concatenate([leaf, leaf]) for name, leaf in batch.items()}
     garbage = {name: np.full_like(leaf, False if leaf.dtype == bool else 10**6) for name, leaf in batch.items()}
-    larger = {name: np.concatenate([garbage[name][:2], leaf, garbage[name][:1]]) for name, leaf in batch.items()}
-    found = jax.device_get(gradient(larger, jnp.concatenate([keys[:2], keys, keys[:1]])))
-    assert_close(found, wanted)
+    among = {name: np.concatenate([garbage[name][:3], leaf, garbage[name][3:]]) for name, leaf in batch.items()}
+    wanted = jax.device_get(gradient(twice, jnp.concatenate([keys, keys])))  # of the same shape: compiled once
+    found = jax.device_get(gradient(among, jnp.concatenate([keys[:3], keys, keys[3:]])))
+    assert_close(found, jax.tree.map(lambda leaf: leaf / 2, wanted))
     assert int(found[1]) == B * (1 if row.many_to_one else time)
 
 

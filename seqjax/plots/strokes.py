@@ -4,7 +4,7 @@ A drawing is a list of lines (N, 2), to the right and down.
 """
 
 from collections.abc import Sequence
-from xml.sax.saxutils import escape
+from html import escape
 
 import numpy as np
 
@@ -93,4 +93,4 @@ def sketches_svg(rows: Sequence[Sequence[Lines]], *, cell: float = 80.0, title: 
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide:g} {tall:g}" width="{wide:g}" height="{tall:g}" '
         'fill="none" stroke="#1f3a5f" stroke-width="1.5" stroke-linecap="round" stroke-linejoin="round">'
     )
-    return "\n".join([head, f"<title>{escape(title)}</title>", *paths, "</svg>"]) + "\n"
+    return "\n".join([head, f"<title>{escape(title, quote=False)}</title>", *paths, "</svg>"]) + "\n"
