@@ -74,6 +74,19 @@ def check_count(where: str, name: str, value, least: int = 1, unit: str = "", ad
         raise InputError(f"{where}: `{name}` should be {wanted}, but it is {value!r}. {advice}".rstrip())
 
 
+def check_widths(where: str, **widths) -> None:
+    """Refuse numbers of features, of symbols, of layers that are none.
+
+    Example:
+        >>> check_widths("Linear", in_features=3, features=0)
+        Traceback (most recent call last):
+        ...
+        seqjax.checks.InputError: Linear: `features` should be at least 1, but it is 0.
+    """
+    for name, width in widths.items():
+        check_count(where, name, width)
+
+
 def check_share(where: str, name: str, value, advice: str = "") -> None:
     """Refuse what does not lie in [0, 1): a dropout, a smoothing.
 

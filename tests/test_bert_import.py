@@ -115,6 +115,40 @@ def test_a_tagger_starts_from_it(run, tmp_path):
     assert seqjax("predict", tmp_path / "new", stdin="The CAT sat\n").code == 0
 
 
+def test_it_is_trained_on_with_other_text_and_is_not_needed_again(run, tmp_path):
+    source = shutil.copytree(run, tmp_path / "source")
+    text, out = tmp_path / "story.txt", tmp_path / "tuned"
+    text.write_text(story(80))
+    command = [
+        "mlm", "--config", source / "config.json", "--pretrained.run", source, "--out", out, "--data.path", text,
+        "--data.length", "16", "--data.buckets", "1", "--evaluate-every", "2", "--shown", "0",
+        "--optimizer.learning-rate", "1e-9",
+    ]  # fmt: skip
+    said = training(*command, "--steps", "2")
+    assert said.code == 0, said
+    assert f"the weights and the symbols of {source}" in said.out
+    before, after = (trained(open_existing(str(path))) for path in (source, out))
+    wanted = before.params["bert"] | {"positions": {"table": before.params["bert"]["positions"]["table"][:16]}}
+    assert_same(after.params, before.params | {"bert": wanted}, tolerance=1e-6)
+    np.testing.assert_array_equal(after.tokenizer.encode(story(3)), before.tokenizer.encode(story(3)))
+    shutil.rmtree(source)
+    again = open_existing(str(out))
+    jax.eval_shape(again.task.build(again.config, again.folder).job.init, jax.random.key(0))  # as when it goes on
+
+
+def test_a_run_that_does_not_fit_is_no_start(run, tmp_path):
+    own = ["mlm", "--config", run / "config.json", "--pretrained.run", run, "--out", tmp_path / "out"]
+    for flags, words in (
+        (["--data.length", "33"], ["--data.length", "at most 32"]),
+        (["--data.no-lower"], ["--data.lower should be True", "Try --config"]),
+        (["--data.tokenizer", "bpe"], ["--data.tokenizer should be wordpiece"]),
+        (["--model.features", "24"], ["features 12, not 24"]),
+        (["--pretrained.run", tmp_path], ["--pretrained.run", "not the folder of"]),
+    ):
+        assert_refused(training(*own, *flags), *words)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     "changes, words",
     [
@@ -201,6 +235,6 @@ def test_the_run_reads_lines_as_the_library_of_the_files_does(tmp_path):
         )
 
 
-def assert_same(one, other) -> None:
+def assert_same(one, other, tolerance: float = 0.0) -> None:
     """The same nested dicts of the same numbers."""
-    jax.tree.map(np.testing.assert_array_equal, one, other)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=tolerance), one, other)

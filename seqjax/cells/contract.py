@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.checks import InputError, check_count
+from seqjax.checks import InputError, check_widths
 
 State = Any  # a NamedTuple of arrays (*B, ·); the cell's own
 Params = Any  # a NamedTuple of arrays; the cell's own
@@ -85,8 +85,7 @@ def sized(init: Callable[..., Params]) -> Callable[..., Params]:
     """
 
     def checked(key: Array, in_features: int, features: int, dtype=jnp.float32) -> Params:
-        for name, width in (("in_features", in_features), ("features", features)):
-            check_count("init", name, width)
+        check_widths("init", in_features=in_features, features=features)
         return init(key, in_features, features, dtype)
 
     return checked

@@ -12,7 +12,7 @@ from flax import nnx
 from jax import Array
 
 from seqjax.cells.unroll import silence
-from seqjax.checks import InputError, check_choice, check_count, check_mask, check_shape
+from seqjax.checks import InputError, check_choice, check_count, check_mask, check_shape, check_widths
 from seqjax.layers.cache import Cache, append, count_positions, empty_cache, look
 from seqjax.layers.linear import Linear
 from seqjax.ops.attention import attention, attention_weights
@@ -212,6 +212,7 @@ class CrossAttention(nnx.Module):
         self.heads, self.kv_heads, self.width = head_sizes("CrossAttention", features, heads, kv_heads)
         self.features, self.dropout = features, dropout
         self.memory_features = features if memory_features is None else memory_features
+        check_widths("CrossAttention", memory_features=self.memory_features)
         self.query = Linear(features, self.heads * self.width, bias=bias, rngs=rngs)
         columns = 2 * self.kv_heads * self.width  # keys, values
         self.memory = Linear(self.memory_features, columns, bias=bias, rngs=rngs)

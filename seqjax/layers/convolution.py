@@ -11,7 +11,7 @@ from flax import nnx
 from jax import Array
 
 from seqjax.cells.unroll import silence
-from seqjax.checks import InputError
+from seqjax.checks import InputError, check_widths
 from seqjax.layers.attention import check_steps
 from seqjax.layers.linear import Linear
 from seqjax.ops.convolution import causal_convolution, from_front, last_steps, to_front
@@ -133,6 +133,7 @@ class TCN(nnx.Module):
     ):
         if levels < 1 or width < 2:
             raise InputError(f"TCN: it takes 1 level and 2 taps at least, but there are {levels} and {width}.")
+        check_widths("TCN", in_features=in_features, features=features)
         self.in_features, self.out_features = in_features, features
         self.blocks: nnx.List = nnx.List([])
         for level in range(levels):

@@ -6,7 +6,7 @@ from flax import nnx
 from jax import Array
 
 from seqjax.cells import Symbols, choose_products
-from seqjax.checks import check_ids
+from seqjax.checks import check_ids, check_shape, check_widths
 from seqjax.layers.linear import flat_product
 from seqjax.ops.dropout import dropout
 
@@ -25,6 +25,7 @@ class Embedding(nnx.Module):
     """
 
     def __init__(self, vocabulary: int, features: int, *, scale: float = 0.1, rngs: nnx.Rngs):
+        check_widths("Embedding", vocabulary=vocabulary, features=features)
         self.table = nnx.Param(jax.random.normal(rngs.params(), (vocabulary, features)) * scale)
 
     def __call__(self, ids: Array) -> Array:
@@ -57,4 +58,5 @@ class Embedding(nnx.Module):
 
     def attend(self, xs: Array) -> Array:
         """Score features (*B, T, E) against every symbol: (*B, T, V)."""
+        check_shape("Embedding.attend", "xs", xs, "(*B, E)", (*xs.shape[:-1], self.table.shape[1]))
         return flat_product(xs, self.table[...].T)

@@ -7,7 +7,7 @@ import jax
 from flax import nnx
 from jax import Array
 
-from seqjax.checks import check_choice
+from seqjax.checks import check_choice, check_widths
 from seqjax.layers.linear import Linear
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -40,6 +40,7 @@ class FeedForward(nnx.Module):
 
     def __init__(self, features: int, hidden: int, *, activation: str = "gelu", bias: bool = True, rngs: nnx.Rngs):
         check_choice("FeedForward", "activation", activation, ACTIVATIONS)
+        check_widths("FeedForward", features=features, hidden=hidden)
         self.activation = activation
         wide = 2 * hidden if activation == "swiglu" else hidden
         self.up = Linear(features, wide, bias=bias, rngs=rngs)

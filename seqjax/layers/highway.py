@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
+from seqjax.checks import check_widths
 from seqjax.layers.parameters import Parameters
 from seqjax.ops.highway import HighwayParams, highway
 from seqjax.ops.scalar_mix import scalar_mix
@@ -26,6 +27,7 @@ class Highway(nnx.Module):
     """
 
     def __init__(self, features: int, *, layers: int = 1, rngs: nnx.Rngs):
+        check_widths("Highway", features=features, layers=layers)
         draw, shape = jax.nn.initializers.glorot_uniform(), (features, features)
         bias = jnp.concatenate([jnp.zeros(features), jnp.full(features, CARRY)])
         self.layers: nnx.List = nnx.List([])
@@ -52,6 +54,7 @@ class ScalarMix(nnx.Module):
     """
 
     def __init__(self, layers: int):
+        check_widths("ScalarMix", layers=layers)
         self.scores = nnx.Param(jnp.zeros((layers,)))
         self.scale = nnx.Param(jnp.ones(()))
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from seqjax.checks import check_choice
+from seqjax.checks import check_choice, check_widths
 from seqjax.ops.normalization import layer_norm, rms_norm
 
 
@@ -27,6 +27,7 @@ class LayerNorm(nnx.Module):
     """
 
     def __init__(self, features: int, *, epsilon: float = 1e-5, rngs: nnx.Rngs | None = None):
+        check_widths("LayerNorm", features=features)
         self.scale, self.bias = nnx.Param(jnp.ones((features,))), nnx.Param(jnp.zeros((features,)))
         self.epsilon = epsilon
 
@@ -52,6 +53,7 @@ class RMSNorm(nnx.Module):
     """
 
     def __init__(self, features: int, *, epsilon: float = 1e-6, rngs: nnx.Rngs | None = None):
+        check_widths("RMSNorm", features=features)
         self.scale, self.epsilon = nnx.Param(jnp.ones((features,))), epsilon
 
     def __call__(self, xs: Array) -> Array:

@@ -21,7 +21,7 @@ from seqjax.cells import (
     unroll,
 )
 from seqjax.cells.contract import check_cell
-from seqjax.checks import InputError, check_choice, check_count
+from seqjax.checks import InputError, check_choice, check_widths
 from seqjax.layers.parameters import Parameters
 
 
@@ -55,8 +55,7 @@ class Recurrent(nnx.Module):
         rngs: nnx.Rngs,
     ):
         check_cell("Recurrent", cell)
-        check_count("Recurrent", "in_features", in_features)
-        check_count("Recurrent", "features", features)
+        check_widths("Recurrent", in_features=in_features, features=features)
         self.cell, self.reverse = cell, reverse
         dtype = jnp.result_type(float)  # float64 where JAX is told so, as other layers are
         params = cell.init(rngs.params(), in_features, features, dtype)

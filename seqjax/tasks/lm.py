@@ -16,7 +16,7 @@ from seqjax.models.pure import count_parameters
 from seqjax.ops.losses import token_cross_entropy
 from seqjax.ops.metrics import bits_per_unit, perplexity, token_accuracy
 from seqjax.tasks.contract import Built, DataOption, Task
-from seqjax.tasks.lm_start import begin_with, open_start
+from seqjax.tasks.fine_tuning import begin_with, open_start
 from seqjax.tasks.lm_use import LanguageModel, sample, score_lines, write
 from seqjax.tasks.pretrained import StartConfig
 from seqjax.training.configuration import RunConfig
@@ -181,7 +181,7 @@ def build(config: AnyLmConfig, folder: RunFolder) -> Built:
 
     job = Job(
         objective=objective(model),
-        init=begin_with(model.init, start),
+        init=begin_with(model.init, start.params) if start else model.init,
         carry=model.carry,
         batches=train,
         iterate=iterate,

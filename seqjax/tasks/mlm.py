@@ -24,7 +24,9 @@ from seqjax.models.pure import count_parameters
 from seqjax.ops.losses import token_cross_entropy
 from seqjax.ops.metrics import perplexity, token_accuracy
 from seqjax.tasks.contract import Built, DataOption, Task
+from seqjax.tasks.fine_tuning import begin_with, open_start
 from seqjax.tasks.mlm_use import Fill, Filler, fill, show
+from seqjax.tasks.pretrained import StartConfig
 from seqjax.training.configuration import ShowingConfig
 from seqjax.training.devices import writer_first
 from seqjax.training.evaluation import Evaluator, Totals
@@ -41,6 +43,7 @@ class MlmConfig(ShowingConfig):
     data: MaskedTextConfig = MaskedTextConfig()
     model: BertConfig = BertConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
+    pretrained: StartConfig = StartConfig()
     nsp: bool = False  # rows of two texts, and next-sentence prediction as a second term of the loss
     nsp_weight: float = 1.0  # of that term
     shown: int = 3  # validation rows shown at each validation, with what the model fills in; 0: none
@@ -110,10 +113,13 @@ def masked_batches(config: MlmConfig, rows: Examples, tokenizer: Tokenizer, *, t
 def build(config: MlmConfig, folder: RunFolder) -> Built:
     """Read the text, train or load the tokenizer, and make the job of training."""
     splits = read_splits(config.data.files)
+    start = open_start(config, folder, MLM)
     sentences = {name: read_sentences(texts, config.data) for name, texts in splits._asdict().items()}
 
     def prepare(first: bool) -> Tokenizer:
-        if first and not folder.tokenizer.exists():
+        if first and start:
+            start.tokenizer.save(folder.tokenizer)
+        elif first and not folder.tokenizer.exists():
             texts = ["".join(document) for document in sentences["train"]]
             train_tokenizer(config.data, texts).save(folder.tokenizer)
         return Tokenizer.load(folder.tokenizer)
@@ -124,9 +130,10 @@ def build(config: MlmConfig, folder: RunFolder) -> Built:
     whole = functools.partial(masked_batches, config, tokenizer=tokenizer, train=False, shapes=train.lengths)
     validation, test = whole(rows["valid"]), whole(rows["test"])
     filler = filler_of(config, tokenizer, None)
+    fresh = from_frequencies(filler.model.init, _counts(rows["train"], tokenizer))
     job = Job(
         objective=objective(filler.model, config),
-        init=from_frequencies(filler.model.init, _counts(rows["train"], tokenizer)),
+        init=begin_with(filler.model.init, start.params, "bert") if start else fresh,
         batches=train,
         iterate=iterate,
         validation=validation,
@@ -135,7 +142,8 @@ def build(config: MlmConfig, folder: RunFolder) -> Built:
         sample=show(filler, validation[0], config.shown) if config.shown else None,
         counted="read",
     )
-    return Built(job, summary(config, sentences, rows, train, filler))
+    told = [("start", f"the weights and the symbols of {config.pretrained.run}")] if start else []
+    return Built(job, told + summary(config, sentences, rows, train, filler))
 
 
 def from_frequencies(init: Callable[[Any], Any], counts: np.ndarray) -> Callable[[Any], Any]:

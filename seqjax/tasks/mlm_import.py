@@ -55,7 +55,9 @@ def read_bert(source: str) -> Imported:
     what = (
         f"BERT of {shape.layers} × {shape.features}, {shape.longest:,} positions, {'lower case' if lower else 'cased'}"
     )
+    length = f"--data.length {min(shape.longest, 128)}"
     tries = (
+        f"seqjax train mlm --config {{config}} --pretrained.run {{run}} --data.path FILE {length} --out runs/tuned",
         "seqjax train tag bert --pretrained.run {run} --optimizer.learning-rate 5e-5 --data.path FILE",
         "seqjax train classify bert --pretrained.run {run} --optimizer.learning-rate 5e-5 --data.path FILE",
         *(["echo 'The [MASK] sat.' | seqjax predict {run} --n-best 5"] if "bias" not in absent else []),
