@@ -8,9 +8,9 @@ import jax
 
 from seqjax.checks import InputError
 from seqjax.tasks.contract import Task
-from seqjax.tasks.pretrained import StartConfig, only_shapes, open_pretrained, start_from
-from seqjax.training.configuration import differences, from_dict
-from seqjax.training.folder import RunFolder, read_run
+from seqjax.tasks.pretrained import StartConfig, only_shapes, open_pretrained, settings_of, start_from
+from seqjax.training.configuration import differences
+from seqjax.training.folder import RunFolder
 
 PUBLISHED = {"lm": "a GPT-2", "mlm": "a BERT"}  # whose files become a run of the task
 ALIKE = ("tokenizer", "lower")  # of the data, where a task has them: by them text becomes symbols
@@ -36,8 +36,7 @@ def open_start(config, folder: RunFolder, task: Task) -> Any:
         return None
     advice = f"Train one, or turn the files of {PUBLISHED[task.name]} into one: seqjax import FOLDER --out RUN."
     start = open_pretrained(pretrained, folder, task, advice)
-    kept, identity = read_run(folder.pretrained)
-    settings: Any = from_dict(task.kind(identity.preset), identity.config, where=str(kept.config))
+    settings = settings_of(task, RunFolder(folder.pretrained))
     beside = f"Try --config {pretrained.run}/config.json beside it."
     for name in (name for name in ALIKE if hasattr(config.data, name)):
         wanted, found = getattr(settings.data, name), getattr(config.data, name)

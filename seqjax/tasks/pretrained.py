@@ -57,33 +57,48 @@ def open_pretrained(config: StartConfig, folder: RunFolder, task: Task, advice: 
             return False
         if not config.run:
             raise InputError(f"--pretrained.run should name the folder of a run of the task {task.name}. {advice}")
-        try:
-            source, identity = read_run(config.run)
-        except InputError as error:
-            raise InputError(f"--pretrained.run {error}") from None
-        if identity.task != task.name:
-            raise InputError(
-                f"--pretrained.run {config.run}: this is a run of the task {identity.task}, "
-                f"but one of {task.name} is wanted. {advice}"
-            )
+        source = run_of("--pretrained.run", config.run, task, advice)
         if writer:
             copy_description(source, folder.pretrained)
         return True
 
-    return _use(task, Path(config.run) if writer_first(keep) else None, folder)
+    source = Path(config.run) if writer_first(keep) else None
+    return use_run(task, RunFolder(folder.pretrained), source)
+
+
+def run_of(flag: str, path: str, task: Task, advice: str) -> RunFolder:
+    """The run that a flag names; refused, with advice, if it is none, or one of another task."""
+    try:
+        folder, identity = read_run(path)
+    except InputError as error:
+        raise InputError(f"{flag} {error}") from None
+    if identity.task != task.name:
+        raise InputError(
+            f"{flag} {path}: this is a run of the task {identity.task}, but one of {task.name} is wanted. {advice}"
+        )
+    return folder
+
+
+def settings_of(task: Task, folder: RunFolder) -> Any:
+    """The configuration of a run of ``task``, read back strictly."""
+    kept, identity = read_run(folder.path)
+    return from_dict(task.kind(identity.preset), identity.config, where=str(kept.config))
+
+
+def use_run(task: Task, folder: RunFolder, source: Path | None) -> Any:
+    """What ``task.use`` makes of a run that ``folder`` describes, with the best parameters of ``source``.
+
+    Without a source, its parameters are only shapes.
+    """
+    settings = settings_of(task, folder)
+    if source is None:
+        return task.use(settings, folder, lambda shapes: shapes)
+    return task.use(settings, folder, lambda shapes: best_params(settings, RunFolder(source), shapes)[0])
 
 
 def kept_pretrained(folder: RunFolder, task: Task) -> Any:
     """What ``task.use`` makes of the run that this one started from: its functions and vocabulary, but only shapes."""
-    return _use(task, None, folder)
-
-
-def _use(task: Task, source: Path | None, folder: RunFolder) -> Any:
-    kept, identity = read_run(folder.pretrained)
-    settings: Any = from_dict(task.kind(identity.preset), identity.config, where=str(kept.config))
-    if source is None:
-        return task.use(settings, kept, lambda shapes: shapes)
-    return task.use(settings, kept, lambda shapes: best_params(settings, RunFolder(source), shapes)[0])
+    return use_run(task, RunFolder(folder.pretrained), None)
 
 
 def copy_description(source: RunFolder, to: Path) -> None:

@@ -5,7 +5,6 @@ W hypotheses, K symbols of the transcriber, the blank (id 0) among them.
 
 import functools
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +17,7 @@ from seqjax.decoding.decodable import open_model
 from seqjax.decoding.prefix_beam import Companion
 from seqjax.tasks.lm import LM
 from seqjax.tasks.lm_use import DOCUMENT, LanguageModel
-from seqjax.training.best import best_params
-from seqjax.training.configuration import from_dict
-from seqjax.training.folder import RunFolder, read_run
+from seqjax.tasks.pretrained import run_of, use_run
 
 ADVICE = "Train one on texts like the transcripts: python train.py lm --data.documents line --data.path FILE"
 
@@ -31,11 +28,7 @@ def open_language_model(path: str) -> LanguageModel:
     Raises:
         InputError: no run, a run of another task, or without a checkpoint.
     """
-    folder, identity = read_run(path)
-    if identity.task != LM.name:
-        raise InputError(f"--lm {path}: this is a run of the task {identity.task}, but one of lm is wanted. {ADVICE}")
-    settings: Any = from_dict(LM.kind(identity.preset), identity.config, where=str(folder.config))
-    return LM.use(settings, folder, lambda shapes: best_params(settings, RunFolder(Path(path)), shapes)[0])
+    return use_run(LM, run_of("--lm", path, LM, ADVICE), Path(path))
 
 
 def shared_symbols(lm: LanguageModel, symbols: Tokenizer) -> np.ndarray:
