@@ -99,7 +99,7 @@ def pytest_sessionfinish():
     gc.freeze()
 
 
-PAGES = 15_000  # mapped regions a process may gather; Linux allows 65,530
+PAGES = 25_000  # mapped regions a process may gather; Linux allows 65,530
 
 
 def pytest_runtest_teardown(item, nextitem):

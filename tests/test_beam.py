@@ -270,6 +270,11 @@ def test_what_does_not_fit_is_refused(way, options, said):
         run("table", [0], way=way, **({"beam": 3} | options))
 
 
+def test_a_length_penalty_that_is_traced_is_refused():
+    with pytest.raises(InputError, match="`length_penalty` should be a number when a program is traced"):
+        jax.jit(lambda alpha: run("table", [0], beam=3, length_penalty=alpha))(0.6)
+
+
 def test_a_tree_is_of_one_row():
     with pytest.raises(InputError, match="one row"):
         run("table", way=search_tree, beam=2)

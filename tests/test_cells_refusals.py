@@ -1,5 +1,7 @@
 """Bad input is refused, and the message says where, what was wanted, what came and what to try."""
 
+import copy
+import pickle
 import re
 
 import jax
@@ -81,3 +83,15 @@ def test_every_cell_says_which_features_it_wants(row):
     xs = reads(np.random.default_rng(0), (2, 3), jnp.float32)
     with pytest.raises(InputError, match=rf"(?s){re.escape(row.cell.name)} reads.*kernel.*\(5, .*in_features"):
         unroll(row.cell, params, xs)
+
+
+@pytest.mark.parametrize("name", cells.BY_NAME)
+def test_a_cell_is_pickled_and_copied_by_its_name(name):
+    cell = cells.BY_NAME[name]
+    assert pickle.loads(pickle.dumps(cell)) is cell
+    assert copy.deepcopy(cell) is cell
+
+
+def test_a_cell_of_ones_own_is_copied_by_what_it_is_made_of():
+    own = cells.LSTM._replace(name="own")
+    assert copy.deepcopy(own) == own != cells.LSTM

@@ -143,6 +143,13 @@ def test_pinball_is_least_at_the_quantiles_and_half_the_absolute_error_at_the_me
     np.testing.assert_allclose(pinball(np.array([1.0, 4.0]), np.array(2.0), (0.5, 0.5)), [0.5, 1.0])
 
 
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_what_lies_above_a_high_quantile_costs_something_in_half_precision(dtype):
+    forecast, level = jnp.array([[2.0]], dtype), (0.999,)
+    slope = jax.grad(lambda forecast: pinball(forecast, jnp.array([1.0], dtype), level).sum())(forecast)
+    np.testing.assert_allclose(np.asarray(slope, np.float32), 0.001, rtol=0.01)
+
+
 def test_quantiles_never_cross_whatever_the_network_says():
     raw = 50 * np.random.default_rng(0).normal(size=(100, 5)).astype(np.float32)
     assert (np.diff(ordered(raw), axis=-1) >= 0).all()

@@ -81,6 +81,18 @@ def test_weights_are_a_distribution_over_real_steps():
     assert (weights[~MASK] == 0).all()
 
 
+def test_means_of_half_precision_are_summed_in_more():
+    large = pooling.pool_mean(jnp.full((1, 100, 1), 1000, jnp.float16), jnp.ones((1, 100), bool))
+    many = pooling.pool_mean(jnp.ones((1, 70_000, 1), jnp.float16), jnp.ones((1, 70_000), bool))
+    assert (large.tolist(), many.tolist(), many.dtype) == ([[1000.0]], [[1.0]], jnp.float16)
+
+
+def test_no_steps_are_rows_without_a_real_step():
+    xs, mask = jnp.ones((2, 0, 3)), jnp.ones((2, 0), bool)
+    for pool in (pooling.pool_last, pooling.pool_mean, pooling.pool_max, pooling.pool_sum):
+        np.testing.assert_array_equal(pool(xs, mask), np.zeros((2, 3)))
+
+
 def test_what_does_not_fit_is_refused():
     xs = jnp.ones((2, 3, 4))
     with pytest.raises(InputError, match=r"`mask` should be \(B, T\)"):

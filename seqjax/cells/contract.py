@@ -52,6 +52,21 @@ class Cell(NamedTuple):
     output: Callable[[State], Array]
     prepare: Callable[[Params], Any] = identity
 
+    def __reduce__(self):
+        """By its name, for what a cell is made of are functions within functions, which pickle does not take."""
+        name = next((name for name, cell in _known().items() if cell is self), None)
+        return (type(self), tuple(self)) if name is None else (_named, (name,))
+
+
+def _known() -> dict[str, Cell]:
+    from seqjax.cells import BY_NAME  # which is made of cells
+
+    return BY_NAME
+
+
+def _named(name: str) -> Cell:
+    return _known()[name]
+
 
 def check_cell(where: str, cell) -> None:
     """Refuse what is no :class:`Cell`, such as its name.

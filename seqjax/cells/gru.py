@@ -4,8 +4,8 @@ r"""The gated recurrent unit, reset after the product, as in cuDNN, PyTorch and 
 
 D input features, H hidden features.
 
-Source: Cho et al. (2014), Learning Phrase Representations using RNN Encoder–Decoder, with the reset gate moved
-behind the product, Chetlur et al. (2014), cuDNN: Efficient Primitives for Deep Learning.
+Source: Cho et al. (2014), Learning Phrase Representations using RNN Encoder–Decoder, first version (arXiv 1406.1078v1);
+NVIDIA's cuDNN 5 (2016), for the second bias.
 """
 
 import functools

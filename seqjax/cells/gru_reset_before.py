@@ -1,11 +1,11 @@
-r"""The gated recurrent unit as first published: reset before the product.
+r"""The gated recurrent unit as in the paper of EMNLP 2014: reset before the product.
 
 .. math:: n = \tanh(x W_n + (r \odot h) U_n + b_n), \quad h' = z \odot h + (1 - z) \odot n
 
 Lectures often swap z and 1 − z: the same network with z's weights negated. D input features, H hidden features.
 
-Source: Cho et al. (2014), Learning Phrase Representations using RNN Encoder–Decoder; Chung et al. (2014),
-Empirical Evaluation of Gated Recurrent Neural Networks on Sequence Modeling.
+Source: Cho et al. (2014), Learning Phrase Representations using RNN Encoder–Decoder (arXiv 1406.1078v3); Chung et al.
+(2014), Empirical Evaluation of Gated Recurrent Neural Networks on Sequence Modeling.
 """
 
 import functools

@@ -67,7 +67,7 @@ def gate_bias(gates: int, features: int, index: int, value: float, dtype=jnp.flo
 
 
 def chrono(key: Array, features: int, longest: float, dtype=jnp.float32) -> Array:
-    """Forget biases log(u), u uniform in [1, longest − 1]: memories of 1 to ``longest`` steps, (H,).
+    """Forget biases log(u), u uniform in [1, longest − 1]: memories of 2 to ``longest`` steps, (H,).
 
     Source:
         Tallec & Ollivier (2018), Can Recurrent Neural Networks Warp Time?, section 2.

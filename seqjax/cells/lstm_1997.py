@@ -1,4 +1,7 @@
-"""Long short-term memory as first published: no forget gate, so the cell only ever adds.
+"""Long short-term memory without the forget gate, as in 1997: the cell only ever adds.
+
+Squashed by tanh and derived through all of time, as is usual today; the paper scales logistic functions and cuts the
+gradient.
 
 D input features, H hidden features.
 

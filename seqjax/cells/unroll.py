@@ -55,9 +55,10 @@ def unroll(
             state returns to ``initial`` before that step; in reverse, before the step to its left.
         reverse: read from the last step to the first; outputs stay in input order.
         context: a pytree that is constant over time and differentiated, e.g. an encoder's memory.
-        method: ``"scan"`` is ``lax.scan`` with autodiff, on which forward mode works too; ``"fused"``
-            has the gradient of :mod:`seqjax.cells.fused`; ``"auto"`` picks, see :func:`choose_method`.
-        remat: ``"chunk"`` keeps √T states and recomputes the rest: far less memory, one more forward pass.
+        method: ``"scan"`` is ``lax.scan`` with autodiff, on which, without ``remat``, forward mode works too;
+            ``"fused"`` has the gradient of :mod:`seqjax.cells.fused`; ``"auto"`` picks, see :func:`choose_method`.
+        remat: ``"chunk"`` keeps √T states and recomputes the rest: far less memory, one more forward pass; reverse
+            mode only.
 
     Returns:
         ``(final_state, ys)``: leaves (*B, ·), and ``ys`` (*B, T, H), zero where masked.
@@ -181,11 +182,11 @@ def choose_method(cell: Cell) -> tuple[Literal["scan", "fused"], str]:
     Example:
         >>> from seqjax import cells
         >>> print(*choose_method(cells.LSTM), sep=": ")
-        fused: its reverse-mode gradient is the scan's, in fewer products; take "scan" for forward mode (jax.jvp)
+        fused: its reverse-mode gradient is the scan's, in fewer products; take "scan" and no remat for jax.jvp
     """
     return (
         "fused",
-        'its reverse-mode gradient is the scan\'s, in fewer products; take "scan" for forward mode (jax.jvp)',
+        'its reverse-mode gradient is the scan\'s, in fewer products; take "scan" and no remat for jax.jvp',
     )
 
 

@@ -3,9 +3,9 @@
 B batch, n hypotheses asked for, P tokens of a prefix, V vocabulary.
 """
 
-import math
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -37,7 +37,7 @@ def beam_search(
     beam: int,
     end: int | None,
     n_best: int = 1,
-    length_penalty: float = 0.0,
+    length_penalty: ArrayLike = 0.0,
     limits: Limits = NO_LIMITS,
     prefix: tuple[ArrayLike, ArrayLike] | None = None,
 ) -> Beams:
@@ -100,7 +100,7 @@ def beam_search(
 
 
 def run_search(
-    where: str, model: Decodable, params, inputs, last, length_penalty: float, prefix, rules: BeamRules
+    where: str, model: Decodable, params, inputs, last, length_penalty: ArrayLike, prefix, rules: BeamRules
 ) -> tuple[Finished, Array, Any]:
     """Check everything that can be checked, open the model, and search."""
     check_limits(where, rules.max_tokens, rules.limits)
@@ -115,7 +115,7 @@ def run_search(
     return search(model, given, state, jnp.asarray(last, jnp.int32), divisors, rules=rules)
 
 
-def _check_beam(where: str, rules: BeamRules, length_penalty: float) -> None:
+def _check_beam(where: str, rules: BeamRules, length_penalty: ArrayLike) -> None:
     check_count(where, "beam", rules.beam, advice="A beam of 1 is greedy.")
     check_count(where, "n_best", rules.n_best)
     if rules.n_best > rules.beam:
@@ -123,8 +123,13 @@ def _check_beam(where: str, rules: BeamRules, length_penalty: float) -> None:
             f"{where}: `n_best` should lie between 1 and `beam` = {rules.beam}, but it is {rules.n_best}. "
             f"Try `beam={max(1, rules.n_best)}`, or fewer."
         )
-    if not math.isfinite(length_penalty):
-        raise InputError(f"{where}: `length_penalty` should be finite, but it is {length_penalty}. Try 0.6.")
+    if isinstance(length_penalty, jax.core.Tracer):
+        raise InputError(
+            f"{where}: `length_penalty` should be a number when a program is traced, but it is an argument of it. "
+            f"Call {where} outside of `jax.jit`: other penalties compile nothing anew."
+        )
+    if np.ndim(length_penalty) or not np.isfinite(np.asarray(length_penalty)):
+        raise InputError(f"{where}: `length_penalty` should be one finite number, but it is {length_penalty}. Try 0.6.")
     divisors = penalties(length_penalty, rules.max_tokens)
     if not (np.isfinite(divisors).all() and divisors.min() > 0):
         raise InputError(

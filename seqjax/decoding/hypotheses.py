@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 
 from seqjax.decoding.decodable import Decodable, advance, repeat_rows
 from seqjax.decoding.engine import Given, log_normalizer, put_column
@@ -76,7 +77,7 @@ class Search(NamedTuple):
     trace: Trace | None
 
 
-def penalties(alpha: float, max_tokens: int) -> np.ndarray:
+def penalties(alpha: ArrayLike, max_tokens: int) -> np.ndarray:
     """What scores of 0 to M tokens are divided by, (M + 1,) float32: Wu et al. (2016), equation 14.
 
     Example:
@@ -84,7 +85,7 @@ def penalties(alpha: float, max_tokens: int) -> np.ndarray:
         True
     """
     with np.errstate(over="ignore", under="ignore"):
-        return (((5 + np.arange(max_tokens + 1)) / 6) ** alpha).astype(np.float32)
+        return (((5 + np.arange(max_tokens + 1)) / 6) ** np.asarray(alpha, np.float64)).astype(np.float32)
 
 
 @functools.partial(jax.jit, static_argnames=("model", "rules"))

@@ -51,7 +51,7 @@ def prefix_beam_search(
     log_probs: np.ndarray, *, beam: int = 16, n_best: int = 1, blank: int = 0,
     companion: Companion | None = None, weight: float = 0.5, length_bonus: float = 0.0,
 ) -> list[Transcript]:  # fmt: skip
-    r"""The best transcripts of one row, by :math:`\\log p(l | x) + \\lambda \\log p_{LM}(l) + \\beta |l|`.
+    r"""The best transcripts of one row, by :math:`\log p(l | x) + \lambda \log p_{LM}(l) + \beta |l|`.
 
     A beam as wide as there are prefixes finds the best of all transcripts exactly.
 

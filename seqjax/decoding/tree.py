@@ -42,7 +42,7 @@ def search_tree(
     beam: int,
     end: int | None,
     n_best: int = 1,
-    length_penalty: float = 0.0,
+    length_penalty: ArrayLike = 0.0,
     limits: Limits = NO_LIMITS,
     prefix: tuple[ArrayLike, ArrayLike] | None = None,
 ) -> Tree:

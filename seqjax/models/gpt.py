@@ -190,7 +190,7 @@ def period(config: GPTConfig, rngs: nnx.Rngs) -> nnx.Module:
 def initialise(deep: Deep, *, residual: float, rngs: nnx.Rngs) -> None:
     """Draw every projection of the blocks anew, as GPT-2 does: normal, standard deviation 0.02.
 
-    Recurrences keep the initial weights of their own papers.
+    Recurrences keep the initial weights of their cells.
 
     Args:
         deep: the blocks.

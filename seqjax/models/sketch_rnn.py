@@ -1,11 +1,12 @@
 """Sketch-RNN: drawings to a vector and back, by LSTMs and a mixture density; or from nothing, without the vector.
 
 B rows, T points, H features, Z latent features.
-Source: Ha & Eck (2017), A Neural Representation of Sketch Drawings. Two things are added to the paper's model. A point
-is read with its place on the paper, which the sums of the offsets say anyway (``places``). And beside the recurrences
-there is a straight path (``plan``): the vector sees all points side by side, and tells each step some numbers of its
-own, both by linear maps, as principal components would. Recurrences alone copy well what they were trained on, the
-straight path also what they were not.
+Source: Ha & Eck (2017), A Neural Representation of Sketch Drawings. Three things are added to the paper's model. A
+point is read with its place on the paper, which the sums of the offsets say anyway (``places``). Beside the
+recurrences there is a straight path (``plan``): the vector sees all points side by side, and tells each step some
+numbers of its own, both by linear maps, as principal components would. Recurrences alone copy well what they were
+trained on, the straight path also what they were not. And while training, the points that the decoder reads are
+displaced a little (``unsteady``).
 """
 
 import dataclasses

@@ -92,8 +92,9 @@ def attention(
         rate: probability of dropping a weight, in [0, 1); the places dropped are those of
             :func:`seqjax.ops.attention_dropout.drop_weights`, whatever the method.
         keys: (*B,) typed dropout keys; None: nothing is dropped.
-        method: ``"plain"`` holds all weights in memory; ``"chunked"`` holds a rectangle of them, and computes them
-            again for the gradient; ``"library"`` is ``jax.nn.dot_product_attention``; ``"auto"`` takes what
+        method: ``"plain"`` holds all weights in memory, and is the one for forward mode (``jax.jvp``) whatever the
+            sizes; ``"chunked"`` holds a rectangle of them, and computes them again for the gradient; ``"library"`` is
+            ``jax.nn.dot_product_attention``; ``"auto"`` takes what
             :func:`seqjax.ops.attention_choice.choose_attention` says.
 
     Returns:

@@ -1,7 +1,7 @@
 """How well a word hangs on another, and by which relation: scores that are affine in both words.
 
 B batch, T words, D features of a dependent and of a head, L labels.
-Source: Dozat & Manning (2017), Deep Biaffine Attention for Neural Dependency Parsing, section 2.2.
+Source: Dozat & Manning (2017), Deep Biaffine Attention for Neural Dependency Parsing, section 3.1.
 """
 
 from typing import NamedTuple

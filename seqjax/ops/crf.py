@@ -5,7 +5,7 @@ of how good the first is to begin and the last to end with; its probability is :
 log space, and skips masked steps wherever they stand: the tags on both sides of a hole are neighbours.
 
 B batch, T time, K tags.
-Source: Lafferty, McCallum & Pereira (2001), Conditional Random Fields; Collobert et al. (2011), section 3.3.2.
+Source: Lafferty, McCallum & Pereira (2001), Conditional Random Fields; Collobert et al. (2011), section 3.4.2.
 """
 
 from typing import NamedTuple

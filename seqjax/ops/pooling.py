@@ -39,6 +39,8 @@ def pool_last(xs: Array, mask: Array, backward: int = 0) -> Array:
     if not 0 <= backward <= features:
         raise InputError(f"pool_last: `backward` should lie in [0, M] = [0, {features}], but it is {backward}.")
     steps = mask.shape[1]
+    if not steps:
+        return jnp.zeros((len(xs), features), real.dtype)
     last = steps - 1 - jnp.argmax(mask[:, ::-1], axis=1)
     ends = [(last, real[..., : features - backward]), (jnp.argmax(mask, axis=1), real[..., features - backward :])]
     return jnp.concatenate(
@@ -63,8 +65,12 @@ def pool_mean(xs: Array, mask: Array) -> Array:
         >>> pool_mean(jnp.array([[[1.0], [2.0], [4.0]]]), jnp.array([[True, True, False]])).tolist()
         [[1.5]]
     """
-    total = _checked("pool_mean", xs, mask).sum(axis=1)
-    return total / jnp.maximum(mask.sum(axis=1), 1)[:, None].astype(total.dtype)
+    real = _checked("pool_mean", xs, mask)
+    kind = jnp.result_type(real.dtype, 1.0)
+    wide = jnp.promote_types(
+        kind, jnp.float32
+    )  # the sum of numbers that half precision holds may be one that it does not
+    return (real.sum(axis=1, dtype=wide) / jnp.maximum(mask.sum(axis=1), 1)[:, None]).astype(kind)
 
 
 def pool_max(xs: Array, mask: Array) -> Array:

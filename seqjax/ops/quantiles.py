@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
@@ -37,8 +38,9 @@ def pinball(forecasts: ArrayLike, targets: ArrayLike, quantiles: Sequence[float]
     forecasts, targets = jnp.asarray(forecasts), jnp.asarray(targets)
     check_shape("pinball", "forecasts", forecasts, "(*B, Q)", (*targets.shape, len(quantiles)))
     short = targets[..., None] - forecasts
-    levels = jnp.asarray(quantiles, jnp.result_type(short.dtype, 1.0))
-    return jnp.maximum(levels * short, (levels - 1) * short)
+    kind = jnp.result_type(short.dtype, 1.0)
+    over = np.asarray(quantiles, np.float64)
+    return jnp.maximum(jnp.asarray(over, kind) * short, jnp.asarray(over - 1, kind) * short)
 
 
 def ordered(raw: ArrayLike) -> Array:

@@ -13,11 +13,11 @@ from jax.typing import ArrayLike
 from seqjax.checks import InputError, check_floating, check_mask, check_shape
 from seqjax.ops.convolution import to_front
 
-FLOOR = 1e-6  # power below which silence is silence; full scale is about 1
+FLOOR = 1e-6  # power below which silence is silence; a tone of full scale has about window / 6
 
 
 def mel_filters(bands: int, size: int, rate: int, low: float = 20.0, high: float = 0.0) -> np.ndarray:
-    r"""Triangles over the frequencies of a Fourier transform, as wide apart as :math:`2595 \\log_{10}(1 + f / 700)`.
+    r"""Triangles over the frequencies of a Fourier transform, as wide apart as :math:`2595 \log_{10}(1 + f / 700)`.
 
     Args:
         bands: M.
