@@ -205,7 +205,7 @@ def test_clipping_bounds_the_norm_of_the_whole_gradient(devices):
         place(before, used), local_rows(toy.batch(0), used), KEY
     )
     moved = jax.tree.map(lambda a, b: np.asarray(a) - np.asarray(b), fetch(state).params, before.params)
-    np.testing.assert_allclose(optax.global_norm(moved), 0.05, rtol=1e-5)
+    np.testing.assert_allclose(optax.tree.norm(moved), 0.05, rtol=1e-5)
     assert float(metrics["gradient_norm"][0]) > 0.2
 
 
