@@ -146,6 +146,9 @@ def test_a_run_that_does_not_fit_is_no_start(run, tmp_path):
         (["--pretrained.run", tmp_path], ["--pretrained.run", "not the folder of"]),
     ):
         assert_refused(training(*own, *flags), *words)
+    broken = shutil.copytree(run, tmp_path / "broken")
+    (broken / "tokenizer.json").write_text("{")
+    assert_refused(training(*own, "--pretrained.run", broken), str(broken / "tokenizer.json"), "is broken")
     assert not (tmp_path / "out").exists()
 
 

@@ -67,9 +67,7 @@ def pool_mean(xs: Array, mask: Array) -> Array:
     """
     real = _checked("pool_mean", xs, mask)
     kind = jnp.result_type(real.dtype, 1.0)
-    wide = jnp.promote_types(
-        kind, jnp.float32
-    )  # the sum of numbers that half precision holds may be one that it does not
+    wide = jnp.promote_types(kind, jnp.float32)  # half precision holds numbers whose sum it does not
     return (real.sum(axis=1, dtype=wide) / jnp.maximum(mask.sum(axis=1), 1)[:, None]).astype(kind)
 
 

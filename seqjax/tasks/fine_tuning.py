@@ -71,12 +71,12 @@ def begin_with(init: Callable[[Any], Any], params: dict[str, Any], part: str = "
     own, loaded = jax.eval_shape(init, jax.random.key(0)), dict(params)
     inner, wanted = (loaded[part], own[part]) if part else (loaded, own)
     if "positions" in inner:
-        cut = inner | {"positions": _first(inner["positions"]["table"], *wanted["positions"]["table"].shape)}
+        cut = inner | {"positions": _first(inner["positions"]["table"], len(wanted["positions"]["table"]))}
         loaded = loaded | {part: cut} if part else cut
     return start_from(init, loaded)
 
 
-def _first(table, positions: int, _width: int) -> dict[str, Any]:
+def _first(table, positions: int) -> dict[str, Any]:
     if positions > len(table):
         raise InputError(
             f"--data.length should be at most {len(table)}, the positions of the run to start from, "

@@ -62,8 +62,9 @@ def open_pretrained(config: StartConfig, folder: RunFolder, task: Task, advice: 
             copy_description(source, folder.pretrained)
         return True
 
-    source = Path(config.run) if writer_first(keep) else None
-    return use_run(task, RunFolder(folder.pretrained), source)
+    if writer_first(keep):
+        return use_run(task, RunFolder(Path(config.run)))
+    return kept_pretrained(folder, task)
 
 
 def run_of(flag: str, path: str, task: Task, advice: str) -> RunFolder:
@@ -85,20 +86,15 @@ def settings_of(task: Task, folder: RunFolder) -> Any:
     return from_dict(task.kind(identity.preset), identity.config, where=str(kept.config))
 
 
-def use_run(task: Task, folder: RunFolder, source: Path | None) -> Any:
-    """What ``task.use`` makes of a run that ``folder`` describes, with the best parameters of ``source``.
-
-    Without a source, its parameters are only shapes.
-    """
+def use_run(task: Task, folder: RunFolder, *, trained: bool = True) -> Any:
+    """What ``task.use`` makes of a run, with its best parameters, or, if they are not wanted, their shapes."""
     settings = settings_of(task, folder)
-    if source is None:
-        return task.use(settings, folder, lambda shapes: shapes)
-    return task.use(settings, folder, lambda shapes: best_params(settings, RunFolder(source), shapes)[0])
+    return task.use(settings, folder, lambda shapes: best_params(settings, folder, shapes)[0] if trained else shapes)
 
 
 def kept_pretrained(folder: RunFolder, task: Task) -> Any:
     """What ``task.use`` makes of the run that this one started from: its functions and vocabulary, but only shapes."""
-    return use_run(task, RunFolder(folder.pretrained), None)
+    return use_run(task, RunFolder(folder.pretrained), trained=False)
 
 
 def copy_description(source: RunFolder, to: Path) -> None:

@@ -4,7 +4,6 @@ W hypotheses, K symbols of the transcriber, the blank (id 0) among them.
 """
 
 import functools
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +27,7 @@ def open_language_model(path: str) -> LanguageModel:
     Raises:
         InputError: no run, a run of another task, or without a checkpoint.
     """
-    return use_run(LM, run_of("--lm", path, LM, ADVICE), Path(path))
+    return use_run(LM, run_of("--lm", path, LM, ADVICE))
 
 
 def shared_symbols(lm: LanguageModel, symbols: Tokenizer) -> np.ndarray:
