@@ -1,19 +1,23 @@
 """What runs here on a CPU lowers for GPUs and TPUs too: no operation and no call that only a CPU has.
 
-This is all that can be said without such a device: lowered is not compiled, and compiled is not run.
+This is all that can be said without such a device: lowered is not compiled, and compiled is not run. Models are
+traced as ``jax.shard_map`` runs them, its types checked: what their loops begin with belongs to the rows' devices.
 """
 
 import jax
 import jax.numpy as jnp
 import pytest
-from catalogue import CELLS, MODELS, B, T, V, name_of
+from catalogue import CELLS, MODELS, B, T, name_of
 from cell_runs import make_case, outcome
+from jax.sharding import AxisType, PartitionSpec
 
 from seqjax.decoding.decodable import for_steps
 from seqjax.decoding.engine import Rules, begin, run_block
 from seqjax.ops.sampling import Sampling
 
 DEVICES = ("cuda", "tpu")
+ROWS, WHOLE = PartitionSpec("data"), PartitionSpec()
+ONE = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
 
 
 def calls(text: str) -> set[str]:
@@ -41,20 +45,21 @@ def test_training_and_writing_lower_for_accelerators(row):
     model = row.build(0.0)
     params = jax.eval_shape(model.init, jax.random.key(0))
     time = row.memory or T
-    whole, none = jnp.ones((B, time), bool), jnp.zeros((B, time), bool)
     ids = jnp.ones((B, time), jnp.int32)
-    batch = {"inputs": ids, "targets": ids, "mask": whole, "reset": none, "scored": whole}
 
-    def loss(params):
-        return model.predict(params, batch, model.carry(B), None)[1].sum()
+    def slope(params, ids):
+        whole = ids > 0
+        batch = {"inputs": ids, "targets": ids, "mask": whole, "reset": ~whole, "scored": whole}
+        return jax.grad(lambda params: model.predict(params, batch, model.carry(B), None)[1].sum())(params)
 
-    def write(params):
+    def write(params, ids):
         decodable, rules = for_steps(model.decodable, 4), Rules(Sampling(greedy=True))
-        inputs, last = {"tokens": ids[:, :-1], "mask": whole[:, :-1]}, jnp.full(B, V - 1)
-        given, progress = begin("test", decodable, params, inputs, last, None, 4, rules, None, None)
+        inputs = {"tokens": ids[:, :-1], "mask": ids[:, :-1] > 0}
+        given, progress = begin("test", decodable, params, inputs, ids[:, -1], None, 4, rules, None, None)
         return run_block(decodable, given, progress, jnp.int32(4), size=4, rules=rules)[1]
 
-    for function in (jax.grad(loss), write):
-        traced = jax.jit(function).trace(params)
+    for function, made in ((slope, WHOLE), (write, ROWS)):
+        mapped = jax.shard_map(function, mesh=ONE, in_specs=(WHOLE, ROWS), out_specs=made)
+        traced = jax.jit(mapped).trace(params, ids)
         for device in DEVICES:
             assert calls(traced.lower(lowering_platforms=(device,)).as_text()) == set()

@@ -23,6 +23,7 @@ from seqjax.cells.plan import Plan, make_plan
 from seqjax.cells.products import product
 from seqjax.cells.scan import Constants, Inputs, Moment, advance
 from seqjax.cells.smooth import empty_sums, like, split_smooth, wide
+from seqjax.spread import alike
 
 
 class History(NamedTuple):
@@ -107,7 +108,7 @@ def _run(cell: Cell, reverse: bool, constants: Constants, inputs: Inputs, start:
     drive = [jax.ShapeDtypeStruct((*s.shape[: clock.axis], *s.shape[clock.axis + 1 :]), s.dtype) for s in shapes]
     like = _entry(plan, jax.tree.leaves(start), jax.eval_shape(cell.output, start), list(plan.sums), drive, saving)
     history = jax.tree.map(lambda leaf: clock.room(leaf, clock.time), like)
-    final, history = jax.lax.fori_loop(0, clock.chunks, chunk, (start, history))
+    final, history = jax.lax.fori_loop(0, clock.chunks, chunk, alike((start, history)))
     ys = history.ys if plan.output is None else history.states[plan.output]
     return (final, ys), Saved(constants, inputs, start, history)
 
@@ -152,7 +153,7 @@ def _backward(cell: Cell, reverse: bool, saved: Saved, cotangents):
         vectors = [clock.room(shape, clock.length) for shape in plan.vectors]
         step = functools.partial(replay.step, begin)
         past, totals, rooms, own, vectors = jax.lax.fori_loop(
-            0, clock.length, step, (future, totals, rooms, own, vectors)
+            0, clock.length, step, alike((future, totals, rooms, own, vectors))
         )  # fmt: skip
         grown, dx = _pull(cell, weights, xs, jax.tree.unflatten(structure, rooms))
         gradients = [a + b.astype(a.dtype) for a, b in zip(gradients, jax.tree.leaves(grown), strict=True)]
@@ -165,7 +166,7 @@ def _backward(cell: Cell, reverse: bool, saved: Saved, cotangents):
     summed = initial, small, split_smooth(context)[0]
     smooth_xs, whole_xs = split_smooth(inputs.xs)
     nothing = *empty_sums((summed, leaves)), jax.tree.map(jnp.zeros_like, smooth_xs)
-    past, totals, gradients, dxs = jax.lax.fori_loop(0, clock.chunks, chunk, (cotangents[0], *nothing))
+    past, totals, gradients, dxs = jax.lax.fori_loop(0, clock.chunks, chunk, alike((cotangents[0], *nothing)))
     initial, small, smooth = like(totals, summed)
     gradients = [(leaf + totals[1].get(i, 0)).astype(leaves[i].dtype) for i, leaf in enumerate(gradients)]
     constants = Constants(jax.tree.unflatten(tree, gradients), initial, split_smooth(context)[1](smooth, None))

@@ -13,6 +13,7 @@ from jax import Array
 from seqjax.cells.contract import Cell, Gates, State
 from seqjax.cells.scan import Moment, advance
 from seqjax.cells.unroll import arrange, check_features, silence
+from seqjax.spread import alike
 
 
 def trace(
@@ -46,7 +47,7 @@ def trace(
         ((2, 5, 4), 0.731)
     """
     run = arrange(cell, params, xs, state, initial, mask, reset, reverse, context)
-    _, states, gates = _every_step(run.cell, reverse, run.constants, run.inputs, run.start, None)
+    _, states, gates = _every_step(run.cell, reverse, *alike((run.constants, run.inputs, run.start)), None)
     return states, silence(gates, mask)
 
 
@@ -114,7 +115,8 @@ def state_gradients(
     run = arrange(cell, params, xs, state, initial, mask, reset, reverse, context)
 
     def loss_of(perturbations):
-        final, states, _ = _every_step(run.cell, reverse, run.constants, run.inputs, run.start, perturbations)
+        arrays = alike((run.constants, run.inputs, run.start, perturbations))
+        final, states, _ = _every_step(run.cell, reverse, *arrays)
         return loss((final, silence(cell.output(states), mask)))
 
     nothing = jax.tree.map(lambda leaf: jnp.zeros((*leaf.shape[:-1], run.time, leaf.shape[-1]), leaf.dtype), run.start)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from seqjax.cells.contract import Cell, State
 from seqjax.cells.scan import Constants, Inputs
 from seqjax.cells.smooth import empty_sums, like, split_smooth
+from seqjax.spread import alike
 
 
 def run_in_chunks(method, cell: Cell, reverse: bool, constants: Constants, inputs: Inputs, start: State):
@@ -66,7 +67,7 @@ def _forward(method, cell, reverse, axis, length, constants, inputs, start):
         after, new = stretch(constants, _cut(inputs, begin, axis, length), state)
         return (after, jax.lax.dynamic_update_slice_in_dim(ys, new, begin, axis)), state
 
-    (final, ys), starts = jax.lax.scan(body, (start, ys), jnp.arange(count))
+    (final, ys), starts = jax.lax.scan(body, alike((start, ys)), jnp.arange(count))
     return (final, ys), (constants, inputs, starts)
 
 
@@ -95,7 +96,7 @@ def _backward(method, cell, reverse, axis, length, saved, cotangents):
         return (past, jax.tree.map(jnp.add, totals, grown), gradients), None
 
     carry = cotangents[0], empty_sums(smooth_constants), jax.tree.map(jnp.zeros_like, smooth_inputs)
-    (start, totals, gradients), _ = jax.lax.scan(body, carry, jnp.arange(count), reverse=True)
+    (start, totals, gradients), _ = jax.lax.scan(body, alike(carry), jnp.arange(count), reverse=True)
     return whole_constants(like(totals, smooth_constants), None), whole_inputs(gradients, None), start
 
 

@@ -14,12 +14,14 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from seqjax.cells.contract import Cell, Params, sized
 from seqjax.cells.products import product
 from seqjax.cells.ready import Ready
 from seqjax.cells.smooth import wide
+from seqjax.spread import by_compiler
 
 NARROW = 32  # features of a vector, from which on a product costs more than a look-up (benchmarks/RESULTS.md)
 
@@ -32,7 +34,7 @@ class Symbols(NamedTuple):
 
     def vectors(self) -> Array:
         """Look them up: (*B, T, E)."""
-        return look_up(self.table, self.ids)
+        return by_compiler(lambda ids, table: look_up(table, ids), np.ndim(self.ids), self.ids, self.table)
 
 
 class SymbolParams(NamedTuple):

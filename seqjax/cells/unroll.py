@@ -19,6 +19,7 @@ from seqjax.cells.remat import run_in_chunks
 from seqjax.cells.scan import Constants, Inputs, run_scan
 from seqjax.cells.symbols import SymbolParams, Symbols, of_symbols
 from seqjax.checks import InputError, check_choice, check_mask, check_shape
+from seqjax.spread import alike, by_compiler
 
 METHODS: dict[str, Callable] = {"scan": run_scan, "fused": run_fused}
 
@@ -83,7 +84,12 @@ def unroll(
     if run.time == 0:
         width = jax.eval_shape(cell.output, run.start).shape[-1]
         return run.start, jnp.zeros((*np.shape(jax.tree.leaves(run.inputs.xs)[0])[:-1], width), run.dtype)
-    final, ys = _along_time(run.cell, method, remat, reverse, run.constants, run.inputs, run.start)
+
+    def along_time(inputs, constants, start):
+        return _along_time(run.cell, method, remat, reverse, constants, inputs, start)
+
+    arrays = alike((run.inputs, run.constants, run.start))
+    final, ys = by_compiler(along_time, run.axes, *arrays)
     return final, silence(ys, mask)
 
 
@@ -117,6 +123,7 @@ class Run(NamedTuple):
     constants: Constants
     inputs: Inputs
     start: State
+    axes: int  # of the batch
     time: int  # T
     dtype: Any  # of the computation
 
@@ -137,7 +144,7 @@ def arrange(cell: Cell, params, xs, state, initial, mask, reset, reverse: bool, 
     initial = broadcast_state(cell, zero, initial, "initial")
     start = initial if state is None else broadcast_state(cell, zero, state, "state")
     inputs = Inputs(xs, mask, reset if reset is None or not reverse else _towards_the_left(reset))
-    return Run(cell, Constants(weights, initial, context), inputs, start, time, dtype)
+    return Run(cell, Constants(weights, initial, context), inputs, start, len(batch_shape), time, dtype)
 
 
 @contextlib.contextmanager

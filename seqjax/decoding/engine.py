@@ -17,6 +17,7 @@ from seqjax.decoding.decodable import Decodable, advance, check_model, for_steps
 from seqjax.decoding.limits import NO_LIMITS, Limits, Prefix, check_limits, forbid, read_prefix
 from seqjax.ops.dropout import check_keys, fold
 from seqjax.ops.sampling import Sampling, sample
+from seqjax.spread import alike
 
 OWN_DISTRIBUTION = Sampling()
 
@@ -198,7 +199,7 @@ def run_block(
         after = step(model, given, progress, rules)
         return after, put_column(tokens, after.last, progress.position - first)
 
-    return jax.lax.while_loop(unfinished, body, (progress, blank))
+    return jax.lax.while_loop(unfinished, body, alike((progress, blank), given))
 
 
 def put_column(table: Array, column: Array, place: Array) -> Array:

@@ -18,6 +18,7 @@ from seqjax.decoding.engine import Given, log_normalizer, put_column
 from seqjax.decoding.limits import Limits, forbid
 from seqjax.decoding.places import move, settle
 from seqjax.ops.highest import highest
+from seqjax.spread import alike
 
 
 class BeamRules(NamedTuple):
@@ -102,7 +103,7 @@ def search(
     def body(search: Search):
         return _step(model, given, search, divisors, rules)
 
-    done = jax.lax.while_loop(unfinished, body, _first(state, last, rules))
+    done = jax.lax.while_loop(unfinished, body, alike(_first(state, last, rules), given))
     cut = done.alive  # what max_tokens cut off; empty when the search ended before
     finished = _keep_best(done.finished, cut.tokens, cut.log_probabilities, done.position, divisors)
     return finished, done.position, done.trace

@@ -14,6 +14,7 @@ from jax.typing import ArrayLike
 from seqjax.checks import check_ids, check_mask, check_shape
 from seqjax.decoding.decodable import Decodable, advance, check_model, open_model
 from seqjax.decoding.engine import check_last, check_vocabulary, log_normalizer
+from seqjax.spread import alike
 
 
 def score(model: Decodable, params, inputs, last: ArrayLike, targets: ArrayLike, mask: ArrayLike) -> Array:
@@ -65,6 +66,6 @@ def _score(model: Decodable, weights, memory, state, last: Array, targets: Array
         taken = jnp.take_along_axis(logits.astype(jnp.float32), target[:, None], axis=1)[:, 0]
         return (state, target), taken - log_normalizer(logits)
 
-    _, gained = jax.lax.scan(read, (state, last), targets.T)
+    _, gained = jax.lax.scan(read, alike((state, last), (weights, memory, targets)), targets.T)
     back = jnp.take_along_axis(gained.T, jnp.argsort(order, axis=1), axis=1)
     return jnp.where(mask, back, 0.0)

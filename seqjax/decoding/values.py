@@ -16,6 +16,7 @@ from jax.typing import ArrayLike
 from seqjax.checks import InputError, check_count, check_mask
 from seqjax.decoding.decodable import Decodable, open_model
 from seqjax.ops.dropout import check_keys, fold
+from seqjax.spread import alike
 
 Choose = Callable[[Any, Array, Any], tuple[Array, Array]]  # (output, keys, options) -> (values (B, …), ended (B,))
 
@@ -122,5 +123,5 @@ def _loop(model, choose, max_steps: int, weights, memory, state, first, keys, op
     count = first.shape[0]
     table = jnp.zeros((count, max_steps, *first.shape[1:]), first.dtype)
     begin = (jnp.int32(0), state, first, jnp.zeros(count, bool), jnp.zeros(count, jnp.int32), table)
-    *_, lengths, table = jax.lax.while_loop(unfinished, body, begin)
+    *_, lengths, table = jax.lax.while_loop(unfinished, body, alike(begin, (weights, memory, keys, options, prefix)))
     return Made(table, lengths)

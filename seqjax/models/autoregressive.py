@@ -22,6 +22,7 @@ from seqjax.layers import Linear, Stack
 from seqjax.models.forecaster import Forecast, ForecasterConfig, ForecastModel, Frame, SeriesShape, finished, frame
 from seqjax.models.pure import pure
 from seqjax.ops.dropout import fold
+from seqjax.spread import alike
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -135,7 +136,7 @@ def autoregressive_forecaster(config: AutoregressiveForecasterConfig, shape: Ser
             return (state, jnp.where(forced[:, None], true, found.point)), found
 
         seen = (jnp.arange(shape.horizon), jnp.swapaxes(came, 0, 1))
-        _, found = jax.lax.scan(step, (state, memory.last[:, 0]), seen)
+        _, found = jax.lax.scan(step, alike((state, memory.last[:, 0]), seen), seen)
         return jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), found)
 
     def forecast(params, batch, keys=None) -> Forecast:

@@ -18,6 +18,7 @@ from jax import Array
 
 from seqjax.decoding import Decodable
 from seqjax.layers import Cache
+from seqjax.spread import alike
 
 
 def kept(context: int) -> int:
@@ -171,9 +172,10 @@ def _next_window(reader: Reader, weights, state: Reading) -> Reading:
             if kept(context):
                 fresh, _ = reader.read(weights, fresh, jnp.zeros(1, jnp.int32), ids, None)
             wide = _widened(fresh, context - kept(context))
-            return _ending_at(_moved(wide, used[0] - kept(context)), used[:1])
+            return alike(_ending_at(_moved(wide, used[0] - kept(context)), used[:1]), (weights, row))
 
-        return jax.tree.map(lambda leaf: leaf[0], jax.lax.cond(full[0], begin, lambda: layers))
+        begun = jax.lax.cond(full[0], begin, lambda: alike(layers, (weights, row)))
+        return jax.tree.map(lambda leaf: leaf[0], begun)
 
     layers = jax.lax.map(one, (full, state.ids[:, context - kept(context) :], layers))
     return Reading(ids, count, used, layers)

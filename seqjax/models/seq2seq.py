@@ -25,6 +25,7 @@ from seqjax.models.pair_model import PairModel
 from seqjax.models.pure import pure
 from seqjax.models.recurrent_decoder import Decoder, Remembered
 from seqjax.ops.dropout import fold
+from seqjax.spread import alike
 
 ATTENTIONS = ("none", "additive", *SCORES)
 
@@ -239,5 +240,5 @@ def read_own(read, state, ids: Array, mask: Array, own: Array) -> Array:
         return (state, jnp.where(real, jnp.argmax(logits, axis=-1).astype(ids.dtype), likely)), logits
 
     now = (jnp.arange(ids.shape[1]), ids.T, mask.T, own.T)
-    _, logits = jax.lax.scan(step, (state, jnp.full_like(ids[:, 0], -1)), now)
+    _, logits = jax.lax.scan(step, alike((state, jnp.full_like(ids[:, 0], -1)), now), now)
     return jnp.swapaxes(logits, 0, 1)

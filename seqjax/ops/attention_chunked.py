@@ -19,6 +19,7 @@ from jax import Array
 
 from seqjax.ops import attention_cuts as cuts
 from seqjax.ops.attention_cuts import Extras, Pieces, Sizes, product, rectangle
+from seqjax.spread import alike
 
 
 def chunked_attention(query: Array, key: Array, value: Array, mask, bias: Array | None, rate: float, keys) -> Array:
@@ -45,7 +46,8 @@ def chunked_attention(query: Array, key: Array, value: Array, mask, bias: Array 
     extras = Extras(cuts.prepared(mask, batch, sizes), None if keys is None else keys.reshape(B))
     if bias is not None:
         bias = cuts.filled(cuts.flat(bias, batch, 3), sizes)
-    ys = _attend(sizes, Pieces(query.reshape(chunks, B, G, -1, K), key, value), bias, extras)
+    pieces = Pieces(query.reshape(chunks, B, G, -1, K), key, value)
+    ys = _attend(sizes, *alike((pieces, bias, extras)))
     ys = ys.reshape(chunks, B, N, rows, J).transpose(1, 0, 3, 2, 4).reshape(B, chunks * rows, N, J)
     return ys[:, :T].reshape(*batch, T, N, J)
 
@@ -75,7 +77,7 @@ def _forward(sizes: Sizes, pieces: Pieces, bias: Array | None, extras: Extras):
         i, query = numbered
         lead = query.shape[:-1]
         nothing = jnp.full(lead, -jnp.inf, wide), jnp.zeros(lead, wide)
-        start = (*nothing, jnp.zeros((*lead, pieces.value.shape[-1]), wide))
+        start = alike((*nothing, jnp.zeros((*lead, pieces.value.shape[-1]), wide)), pieces)
 
         def columns(carry, numbered):
             j, key, value = numbered
@@ -121,14 +123,14 @@ def _backward(sizes: Sizes, saved, gradient: Array):
                 return to_query + new, *found
 
             empty = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(meet, to_query))[1:]
-            to_query, *found = _if_any(where.visible, lambda carry: meet(*carry), (to_query, *empty))
+            to_query, *found = _if_any(where.visible, lambda carry: meet(*carry), alike((to_query, *empty)))
             return to_query, found
 
-        start = jnp.zeros(query.shape, logs.dtype)
+        start = jnp.zeros_like(query, logs.dtype)
         to_query, (*found, to_bias) = jax.lax.scan(columns, start, _numbered(pieces.key, pieces.value))
         return [old + new for old, new in zip(sums, found, strict=True)], (to_query, to_bias)
 
-    start = [jnp.zeros(x.shape, logs.dtype) for x in (pieces.key, pieces.value)]
+    start = [jnp.zeros_like(x, logs.dtype) for x in (pieces.key, pieces.value)]
     (to_key, to_value), (to_query, to_bias) = jax.lax.scan(rows, start, _numbered(pieces.query, gradient, logs, means))
     found = Pieces(*(g.astype(x.dtype) for g, x in zip((to_query, to_key, to_value), pieces, strict=True)))
     return found, None if bias is None else _whole(to_bias, bias), None

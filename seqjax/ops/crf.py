@@ -17,6 +17,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from seqjax.checks import InputError, check_ids, check_mask, check_shape
+from seqjax.spread import alike
 
 FORBIDDEN = -1e4  # nats: exp of it is 0 in every type, and no sum of them is infinite
 
@@ -180,7 +181,7 @@ def viterbi(emissions: Array, transitions: Transitions, mask: ArrayLike | None =
 
 def _nothing(emissions: Array) -> Array:
     """Scores (*B, K) before the first step."""
-    return jnp.zeros((*emissions.shape[:-2], emissions.shape[-1]), emissions.dtype)
+    return alike(jnp.zeros((*emissions.shape[:-2], emissions.shape[-1]), emissions.dtype), emissions)
 
 
 def _first(mask: Array) -> Array:
@@ -208,4 +209,4 @@ def _checked(where: str, emissions: Array, transitions: Transitions, mask) -> tu
     mask, dtype = jnp.asarray(mask), jnp.promote_types(emissions.dtype, jnp.float32)
     given = [jnp.asarray(score).astype(dtype) for score in (emissions, *transitions)]
     emissions, *scores = (jnp.where(jnp.isneginf(score), FORBIDDEN, score) for score in given)
-    return jnp.where(mask[..., None], emissions, 0), Transitions(*scores), mask
+    return alike((jnp.where(mask[..., None], emissions, 0), Transitions(*scores), mask))

@@ -19,6 +19,7 @@ from jax import Array
 
 from seqjax.checks import InputError, check_floating, check_mask, check_shape
 from seqjax.ops.attention import masked_softmax
+from seqjax.spread import alike
 
 CHUNK = 16  # steps at once in the causal form: a rectangle (C, C, K) of weights is in memory
 
@@ -206,6 +207,7 @@ def lambda_steps(
         return jnp.moveaxis(x.reshape(B, chunks, size, *x.shape[2:]), 1, 0)
 
     inputs = tuple(split(x) for x in (query, key, value, *flags))
+    state, embeddings, inputs = alike((state, embeddings, inputs))
     if chunks == 1:
         state, ys = _chunk(state, embeddings, *(x[0] for x in inputs))
     else:
