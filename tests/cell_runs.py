@@ -16,9 +16,18 @@ from seqjax import unroll
 
 WAYS = ["scan", "fused"]
 DIRECTIONS = [False, True]  # reverse
-EVERYWHERE = [(reverse, way) for reverse in DIRECTIONS for way in WAYS]
 QUICKLY = {"xla_backend_optimization_level": 0}  # compiling is nearly all that these tests do
 TRACES: Counter[str] = Counter()
+
+
+def ways_of(row: CellRow) -> list[str]:
+    """The methods that run this cell."""
+    return [*WAYS, "associative"] if row.cell.linear else WAYS
+
+
+def everywhere(row: CellRow) -> list[tuple[bool, str]]:
+    """They, in both directions."""
+    return [(reverse, way) for reverse in DIRECTIONS for way in ways_of(row)]
 
 
 class Case(NamedTuple):
@@ -82,7 +91,7 @@ def every_way(row: CellRow):
 
     def run(case):
         TRACES[row.name] += 1
-        return {way: outcome(row, case, *way) for way in EVERYWHERE}
+        return {way: outcome(row, case, *way) for way in everywhere(row)}
 
     compiled = jax.jit(run, compiler_options=QUICKLY)
     return lambda case: host(compiled(case))

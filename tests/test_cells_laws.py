@@ -9,16 +9,16 @@ import pytest
 from catalogue import CELLS, SYMBOLS, B, T, name_of
 from cell_runs import (
     DIRECTIONS,
-    EVERYWHERE,
     QUICKLY,
     TRACES,
-    WAYS,
     assert_same,
     every_way,
+    everywhere,
     host,
     make_case,
     only_rows,
     spoiled,
+    ways_of,
     whole_rows,
 )
 
@@ -79,7 +79,7 @@ def gathered(outcome, kind):
 def test_every_method_gives_the_same_values_and_gradients(row):
     for seed in range(2):
         found = every_way(row)(make_case(row, seed=seed))
-        for way in EVERYWHERE:
+        for way in everywhere(row):
             assert_same(found[way], found[way[0], "scan"])
 
 
@@ -89,7 +89,7 @@ def test_padding_changes_nothing(row):
     wanted = every_way(row)(padded(case, "appended"))
     for kind in PADDINGS:
         found = every_way(row)(padded(case, kind))
-        for way in EVERYWHERE:
+        for way in everywhere(row):
             outcome, spilled = gathered(found[way], kind)
             assert_same(outcome, wanted[way])
             assert spilled == 0
@@ -105,7 +105,7 @@ def test_a_padded_row_gives_what_it_gives_alone_without_padding(row):
         xs=jax.tree.map(lambda leaf: leaf[:, :length], short.xs), ys_weight=short.ys_weight[:, :length]
     )
     alone = whole_rows(row)(short)
-    for way in EVERYWHERE:
+    for way in everywhere(row):
         outcome, wanted = found[way], alone[way[0]]
         assert_same(outcome.ys[at : at + 1, :length], wanted.ys)
         assert_same(jax.tree.map(lambda leaf: leaf[at : at + 1], outcome.final), wanted.final)
@@ -117,7 +117,7 @@ def test_a_padded_row_gives_what_it_gives_alone_without_padding(row):
 def test_an_empty_row_gives_its_initial_state_and_finite_gradients(row):
     case = padded(make_case(row), "appended-nan")
     found = every_way(row)(case)
-    for way in EVERYWHERE:
+    for way in everywhere(row):
         assert_same(
             jax.tree.map(lambda leaf: leaf[0], found[way].final), jax.tree.map(lambda leaf: leaf[0], case.state)
         )
@@ -133,7 +133,7 @@ def test_a_row_does_not_see_its_neighbours(row):
     order = np.array([2, 0, 3, 1])
     moved = jax.tree.map(lambda leaf: leaf[order], case._replace(params=None))._replace(params=case.params)
     shuffled = every_way(row)(moved)
-    for way in EVERYWHERE:
+    for way in everywhere(row):
         assert_same(found[way].ys[0], wanted[way].ys[0])
         assert_same(
             jax.tree.map(lambda leaf: leaf[0], found[way].final), jax.tree.map(lambda leaf: leaf[0], wanted[way].final)
@@ -164,7 +164,7 @@ def test_the_future_never_changes_the_past(row):
     for now in (1, 4):
         later = every_way(row)(changed(case, slice(now + 1, T)))
         earlier = every_way(row)(changed(case, slice(0, now)))
-        for way in WAYS:
+        for way in ways_of(row):
             assert_same(later[False, way].ys[:, : now + 1], wanted[False, way].ys[:, : now + 1])
             assert_same(earlier[True, way].ys[:, now:], wanted[True, way].ys[:, now:])
             assert np.abs(later[False, way].ys - wanted[False, way].ys).max() > 1e-6
@@ -199,7 +199,7 @@ def test_packed_documents_equal_separate_runs(row):
     apart = case._replace(state=case.initial, reset=jnp.zeros((B, T), bool))
     left, right = every_way(row)(apart._replace(mask=first)), every_way(row)(apart._replace(mask=~first))
     carried = every_way(row)(apart._replace(mask=~first, state=case.state))
-    for way in EVERYWHERE:
+    for way in everywhere(row):
         second = carried if way[0] else right  # in reverse the right document is read first, from the carried state
         assert_same(packed[way].ys, left[way].ys + second[way].ys)
         assert_same(packed[way].final, left[way].final if way[0] else right[way].final)
@@ -212,7 +212,7 @@ def test_a_reset_on_a_masked_step_still_resets(row):
     alone = case._replace(state=case.initial, reset=jnp.zeros((B, T), bool))
     after = every_way(row)(alone._replace(mask=~first.at[:, 3].set(True)))
     before = every_way(row)(alone._replace(mask=first))
-    for way in EVERYWHERE:
+    for way in everywhere(row):
         if way[0]:
             assert_same(packed[way].ys[:, :3], before[way].ys[:, :3])
         else:
@@ -226,7 +226,7 @@ def test_a_learned_initial_state_gets_the_gradient_of_every_reset(row):
     packed = every_way(row)(case)
     apart = case._replace(state=case.initial, reset=jnp.zeros((B, T), bool))
     left, right = every_way(row)(apart._replace(mask=first)), every_way(row)(apart._replace(mask=~first))
-    for way in EVERYWHERE:
+    for way in everywhere(row):
         of_left, of_right = left[way].gradients[2], right[way].gradients[2]
         wanted = of_left if way[0] else jax.tree.map(np.add, of_left, of_right)
         assert_same(packed[way].gradients[3], wanted)

@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from catalogue import CELLS, B, name_of
-from cell_runs import QUICKLY, assert_same, host, make_case, outcome
+from cell_runs import QUICKLY, assert_same, host, make_case, outcome, ways_of
+from flax import nnx
 
 from seqjax import InputError, cells, unroll
+from seqjax.layers import Stack
 
 FEW = ["lstm", "lstm-time-aware", "lstm-of-symbols", "bahdanau"]  # one input, two inputs, ids, a context
 each_cell = pytest.mark.parametrize("row", CELLS, ids=name_of)
@@ -20,12 +22,11 @@ a_few_cells = pytest.mark.parametrize("row", [row for row in CELLS if row.name i
 @each_cell
 def test_methods_agree_in_float32(row):
     case = make_case(row, dtype=jnp.float32)
-    run = jax.jit(
-        lambda case: [outcome(row, case, True, method) for method in ("scan", "fused")], compiler_options=QUICKLY
-    )
-    scan, fused = run(case)
-    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves((scan.final, scan.ys, fused.final, fused.ys)))
-    assert_same(host(fused), host(scan), tolerance=1e-5)
+    run = jax.jit(lambda case: [outcome(row, case, True, method) for method in ways_of(row)], compiler_options=QUICKLY)
+    scan, *others = run(case)
+    for found in others:
+        assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves((scan.final, scan.ys, found.final, found.ys)))
+        assert_same(host(found), host(scan), tolerance=1e-5)
 
 
 @a_few_cells
@@ -38,6 +39,21 @@ def test_recomputing_chunks_changes_nothing(row, reverse):
         for seed in range(2):
             chunked, plain = run(make_case(row, seed=seed))
             assert_same(host(chunked), host(plain))
+
+
+@pytest.mark.parametrize("remat", ["none", "chunk"])
+def test_layers_take_log_time(remat):
+    stack, xs = Stack(cells.MinLSTM, 3, 4, layers=2, bidirectional=True, rngs=nnx.Rngs(0)), jnp.ones((2, 11, 3))
+    way = {"mask": jnp.arange(11) < jnp.array([[11], [6]]), "remat": remat}
+    assert_same(host(stack(xs, method="associative", **way)), host(stack(xs, method="scan", **way)), 1e-6)
+
+
+def test_log_time_adds_up_in_float32():
+    params = jax.tree.map(lambda leaf: 0 * leaf, cells.MinGRU.init(jax.random.key(0), 1, 1, jnp.bfloat16))
+    params = params._replace(bias=jnp.array([-9, 1], jnp.bfloat16))  # each step writes a 8,000th of 1
+    state, _ = unroll(cells.MinGRU, params, jnp.ones((2000, 1), jnp.bfloat16), method="associative")
+    assert state.hidden.dtype == jnp.bfloat16
+    assert abs(float(state.hidden[0]) - (1 - (1 - 1 / (1 + np.exp(9.0))) ** 2000)) < 0.002
 
 
 @each_cell

@@ -47,7 +47,11 @@ REFUSED = {
         {"params": {}, "xs": cells.Symbols(jnp.zeros((2, 5), int), jnp.ones((4, 3)))},
         r"`params`.*`init` of LSTM.*dict",
     ),
-    "method": ({"method": "fusde"}, r"`method`.*'fusde'.*Did you mean `fused`\?.*auto, fused, scan"),
+    "method": ({"method": "fusde"}, r"`method`.*'fusde'.*Did you mean `fused`\?.*associative, auto, fused, scan"),
+    "method-linear": (
+        {"method": "associative"},
+        r"associative.*linear.* MinLSTM, but the cell is LSTM\. Try .*fused",
+    ),
     "remat": ({"remat": "chunks"}, r"`remat`.*'chunks'.*Did you mean `chunk`\?"),
 }
 
@@ -60,7 +64,7 @@ def test_bad_input_is_refused_with_advice(name):
         unroll(cells.LSTM, given.pop("params"), given.pop("xs"), **given)
 
 
-@pytest.mark.parametrize("name", [name for name in REFUSED if name not in ("method", "remat")])
+@pytest.mark.parametrize("name", [name for name in REFUSED if name not in ("method", "method-linear", "remat")])
 def test_looking_inside_refuses_the_same(name):
     wrong, message = REFUSED[name]
     given = {"params": PARAMS, "xs": XS, **wrong}

@@ -42,6 +42,8 @@ class Cell(NamedTuple):
             drive to the product, and lets the sum take the drive's place in memory.
         output: ``state -> y`` (*B, H): what the next layer sees.
         prepare: ``params -> weights``, once before time: folded scales, packed gates.
+        linear: whether a step takes every number of the state to a multiple of itself, plus something, both known
+            from the drive alone: what ``method="associative"`` needs.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Cell(NamedTuple):
     step: Callable[..., tuple[State, Gates]]
     output: Callable[[State], Array]
     prepare: Callable[[Params], Any] = identity
+    linear: bool = False
 
     def __reduce__(self):
         """By its name, for what a cell is made of are functions within functions, which pickle does not take."""

@@ -76,7 +76,7 @@ def min_gru(update_bias: float = 0.0, input_init: Initializer = glorot) -> Cell:
             gate_bias(2, features, index=0, value=update_bias, dtype=dtype),
         )
 
-    return Cell("MinGRU", sized(init), initial_state, project, step, output)
+    return Cell("MinGRU", sized(init), initial_state, project, step, output, linear=True)
 
 
 MinGRU = min_gru()

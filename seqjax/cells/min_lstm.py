@@ -81,7 +81,7 @@ def min_lstm(forget_bias: float = 1.0, input_init: Initializer = glorot) -> Cell
             gate_bias(3, features, index=0, value=forget_bias, dtype=dtype),
         )
 
-    return Cell("MinLSTM", sized(init), initial_state, project, step, output)
+    return Cell("MinLSTM", sized(init), initial_state, project, step, output, linear=True)
 
 
 MinLSTM = min_lstm()

@@ -88,7 +88,7 @@ def of_symbols(cell: Cell, symbols: int = 0) -> Cell:
     def step(weights: SymbolWeights, state, drive, dot=product, context=None):
         return cell.step(weights.reader, state, drive, dot, context)
 
-    return Cell(f"{cell.name} of symbols", sized(init), initial_state, project, step, cell.output, prepare)
+    return Cell(f"{cell.name} of symbols", sized(init), initial_state, project, step, cell.output, prepare, cell.linear)
 
 
 def reads_symbols(weights: Ready) -> bool:
