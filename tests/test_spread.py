@@ -10,6 +10,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from pair_catalogue import PAIR_MODELS
 from reading_catalogue import READING_MODELS
 
+from seqjax import cells
 from seqjax.decoding import beam_search, generate, score
 from seqjax.ops import crf
 from seqjax.ops.attention_chunked import chunked_attention
@@ -70,6 +71,8 @@ def test_a_mesh_of_explicit_axes_runs_cells():
     found = run(placed)
     assert [str(jax.typeof(leaf)) for leaf in (found[1], found[2].bias)] == ["float32[4@data,7,4]", "float32[16]"]
     assert_same(host(found), host(run(case)), 1e-5)
+    states = jax.eval_shape(lambda case: cells.trace(LSTM.cell, case.params, case.xs)[0], placed)
+    assert states.hidden.sharding.spec == PartitionSpec("data", None, None)
 
 
 def test_a_mesh_of_explicit_axes_leaves_a_loss_to_the_compiler():

@@ -12,8 +12,8 @@ from jax import Array
 
 from seqjax.cells.contract import Cell, Gates, State
 from seqjax.cells.scan import Moment, advance
-from seqjax.cells.unroll import arrange, check_features, silence
-from seqjax.spread import alike
+from seqjax.cells.unroll import Run, arrange, check_features, silence
+from seqjax.spread import alike, by_compiler
 
 
 def trace(
@@ -47,13 +47,18 @@ def trace(
         ((2, 5, 4), 0.731)
     """
     run = arrange(cell, params, xs, state, initial, mask, reset, reverse, context)
-    _, states, gates = _every_step(run.cell, reverse, *alike((run.constants, run.inputs, run.start)), None)
+    _, states, gates = _every_step(run, reverse)
     return states, silence(gates, mask)
 
 
+def _every_step(run: Run, reverse: bool, perturbations=None):
+    """The final state, and every step's state (perturbed) and gates."""
+    arrays = alike((run.inputs, run.constants, run.start, perturbations))
+    return by_compiler(functools.partial(_scan, run.cell, reverse), run.axes, *arrays)
+
+
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _every_step(cell: Cell, reverse: bool, constants, inputs, start, perturbations):
-    """A plain scan that returns the final state and every step's state (perturbed) and gates."""
+def _scan(cell: Cell, reverse: bool, inputs, constants, start, perturbations):
     weights, initial, context = constants
 
     def body(state, now):
@@ -115,8 +120,7 @@ def state_gradients(
     run = arrange(cell, params, xs, state, initial, mask, reset, reverse, context)
 
     def loss_of(perturbations):
-        arrays = alike((run.constants, run.inputs, run.start, perturbations))
-        final, states, _ = _every_step(run.cell, reverse, *arrays)
+        final, states, _ = _every_step(run, reverse, perturbations)
         return loss((final, silence(cell.output(states), mask)))
 
     nothing = jax.tree.map(lambda leaf: jnp.zeros((*leaf.shape[:-1], run.time, leaf.shape[-1]), leaf.dtype), run.start)

@@ -86,17 +86,13 @@ def unroll(
     if run.time == 0:
         width = jax.eval_shape(cell.output, run.start).shape[-1]
         return run.start, jnp.zeros((*np.shape(jax.tree.leaves(run.inputs.xs)[0])[:-1], width), run.dtype)
-
-    def along_time(inputs, constants, start):
-        return _along_time(run.cell, method, remat, reverse, constants, inputs, start)
-
-    arrays = alike((run.inputs, run.constants, run.start))
-    final, ys = by_compiler(along_time, run.axes, *arrays)
+    along_time = functools.partial(_along_time, run.cell, method, remat, reverse)
+    final, ys = by_compiler(along_time, run.axes, *alike((run.inputs, run.constants, run.start)))
     return final, silence(ys, mask)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
-def _along_time(cell: Cell, method: str, remat: str, reverse: bool, constants, inputs, start):
+def _along_time(cell: Cell, method: str, remat: str, reverse: bool, inputs, constants, start):
     """Run the chosen method. Jitted so that eager calls with known shapes compile nothing."""
     check_features(cell, constants.weights, inputs.xs)
     if remat == "none":
