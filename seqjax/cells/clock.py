@@ -92,6 +92,8 @@ def chunk_length(time: int, drive: int, weights: int) -> int:
         >>> chunk_length(128, 128 << 17, weights=1), chunk_length(31, 31 << 17, weights=1)   # 128 kB a step
         (16, 11)
     """
+    if not (isinstance(time, int) and isinstance(drive, int)):  # jax.export leaves a size open
+        return time
     wanted = max(BYTES.get(jax.default_backend(), BYTES_ELSEWHERE), weights) * time / max(drive, 1)
     nearest = min((n for n in range(1, time + 1) if time % n == 0), key=lambda n: abs(math.log(n / wanted)))
     if wanted >= time or max(nearest / wanted, wanted / nearest) <= 2:

@@ -43,11 +43,10 @@ def make_plan(cell: Cell, weights, moment: Moment, state, initial, context) -> P
     """
     drive, tree = jax.tree.flatten(moment.drive)
     found: list[tuple[Any, ...]] = []
-    vectors: list[Array] = []
 
     def step(drive, sums, weights, state, initial, flags, context):
         found.clear()
-        vectors.clear()
+        vectors: list[Array] = []
 
         def dot(vector, matrix, add=None):
             value = product(vector, matrix, add)
@@ -64,9 +63,9 @@ def make_plan(cell: Cell, weights, moment: Moment, state, initial, context) -> P
         return advance(cell, weights, state, initial, moment, dot, context)[0], list(vectors)
 
     rest = (weights, state, initial, moment._replace(drive=None), context)
-    jax.eval_shape(lambda drive, *rest: step(drive, None, *rest), drive, *rest)
+    _, made = jax.eval_shape(lambda drive, *rest: step(drive, None, *rest), drive, *rest)
     matrices, slots, sums, read = zip(*found, strict=True) if found else ((), (), (), ())
-    shapes = tuple(_shape(vector) for vector in vectors)
+    shapes = tuple(_shape(vector) for vector in made)
     used, read_too = _used_elsewhere(step, drive, list(sums), rest)
     alone = [slot if slot not in used and slots.count(slot) == 1 else None for slot in slots]
     kept = tuple(i for i in range(len(drive)) if i not in alone)

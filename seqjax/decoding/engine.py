@@ -232,6 +232,6 @@ def step(model: Decodable, given: Given, progress: Progress, rules: Rules) -> Pr
         made=None if progress.made is None else put_column(progress.made, last, position),
         seen=None if seen is None else seen.at[jnp.arange(last.shape[0]), last].set(True),
         ended=ended,
-        lengths=progress.lengths + ~progress.ended,
+        lengths=progress.lengths + (~progress.ended).astype(jnp.int32),
         log_probabilities=progress.log_probabilities + jnp.where(progress.ended, 0.0, gained),
     )

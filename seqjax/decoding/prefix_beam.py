@@ -78,6 +78,7 @@ def prefix_beam_search(
     """
     log_probs = np.asarray(log_probs, np.float64)
     _check(log_probs, beam, n_best, blank)
+    companion = companion if weight else None  # 0 times what it thinks impossible is no number
     nothing = np.full(beam, -np.inf)
     now = _Beam([(), *[None] * (beam - 1)], nothing.copy(), nothing, np.zeros(beam))
     now.blank[0] = 0.0

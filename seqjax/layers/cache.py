@@ -211,7 +211,7 @@ def count_positions(
         before = counted - 1
     else:
         counted = jnp.cumsum(mask, axis=1, dtype=jnp.int32)
-        before = counted - mask
+        before = counted - mask.astype(jnp.int32)
     places = jnp.maximum(counted - 1, 0)
     if reset is not None:
         places = jnp.maximum(counted - 1 - jax.lax.cummax(jnp.where(reset, before, 0), axis=1), 0)

@@ -94,7 +94,7 @@ class BERT(nnx.Module):
             keys: (B,) random keys, one a row; None switches dropout off.
         """
         real = mask[..., None]
-        xs = self.tokens(jnp.where(mask, ids, 0)) + self.positions(count_positions(mask, (len(ids), ids.shape[1])))
+        xs = self.tokens(jnp.where(mask, ids, 0)) + self.positions(count_positions(mask, ids.shape))
         xs = xs + self.segments(jnp.zeros_like(ids) if segments is None else jnp.where(mask, segments, 0))
         xs = dropout(jnp.where(real, self.norm(xs), 0), self.config.dropout, fold(keys, 0))
         return self.deep(xs, mask=mask, keys=fold(keys, 1))[1]

@@ -140,7 +140,7 @@ class GPT(nnx.Module):
         xs = self.embedding(ids)
         if self.config.positions in ("learned", "sinusoidal"):
             before = read_before(state) if count is None else count
-            places = count_positions(mask, (len(ids), ids.shape[1]), reset=reset, count=before)
+            places = count_positions(mask, ids.shape, reset=reset, count=before)
             xs = xs + self.positions(places) if self.positions else xs * xs.shape[-1] ** 0.5 + self._waves(places, xs)
         xs = dropout(xs, self.config.dropout, fold(keys, 0))
         state, ys = self.deep(xs, state=state, mask=mask, reset=reset, keys=fold(keys, 1))

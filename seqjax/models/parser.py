@@ -84,7 +84,7 @@ class Parser(nnx.Module):
         """
         mask = batch["mask"]
         ys = self.reader(self.features(batch, fold(keys, 0)), mask=mask, keys=fold(keys, 1))
-        root = jnp.broadcast_to(self.root[...], (len(ys), 1, ys.shape[-1])).astype(ys.dtype)
+        root = jnp.broadcast_to(self.root[...], (ys.shape[0], 1, ys.shape[-1])).astype(ys.dtype)
         rooted = jnp.concatenate([root, ys], axis=1)
 
         def side(layer: Linear, xs: Array, number: int) -> Array:

@@ -191,4 +191,4 @@ def _vectors(xs: Array | Symbols) -> Array:
 
 def _along(vector: Array, time: int) -> Array:
     """A vector (B, H) at every one of ``time`` steps: (B, T, H)."""
-    return jnp.broadcast_to(vector[:, None], (len(vector), time, vector.shape[-1]))
+    return jnp.broadcast_to(vector[:, None], (vector.shape[0], time, vector.shape[-1]))

@@ -78,7 +78,7 @@ class Side(nnx.Module):
         """Vectors of symbols (B, T, D) with their places added; see :func:`count_positions`."""
         if self.config.positions == "rotary":
             return xs
-        places = count_positions(mask, (len(xs), xs.shape[1]), reset=reset, count=count)
+        places = count_positions(mask, xs.shape[:2], reset=reset, count=count)
         if self.positions is not None:
             return xs + self.positions(places)
         return xs + sinusoidal(places, xs.shape[-1]).astype(xs.dtype)

@@ -46,7 +46,8 @@ def choose_attention(
     fits, reason = _cudnn(query, value, mask, bias, rate, platform)
     if fits:
         return "library", reason
-    size = 4 * math.prod(batch) * N * T * S
+    known = math.prod(n for n in batch if isinstance(n, int))  # jax.export leaves a size open
+    size = 4 * known * N * T * S
     room = f"The weights of {T} queries and {S} keys take {size / 2**20:.1f} MiB"
     many = T * S >= CELLS and min(T, S) >= LEAST if platform == "cpu" else size > BYTES and T > 1
     if many:

@@ -78,7 +78,7 @@ def ctc_loss(logits: Array, mask: ArrayLike, labels: ArrayLike, *, blank: int = 
     if not mask.shape[1]:
         return jnp.zeros(len(mask)), possible
     with jax.default_matmul_precision("highest"):  # optax picks log-probabilities by a product: not in bfloat16
-        nats = optax.ctc_loss(safe, 1.0 - use, kept, (kept == blank).astype(jnp.float32), blank_id=blank)
+        nats = optax.ctc_loss(safe, (~use).astype(jnp.float32), kept, (kept == blank).astype(jnp.float32), blank_id=blank)
     return jnp.where(possible & use.any(axis=1), nats, 0), possible
 
 

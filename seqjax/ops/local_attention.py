@@ -88,5 +88,5 @@ def _near(where: str, scores, place, mask, width: int) -> tuple[Array, Array]:
     check_mask(where, "mask", mask, "(*B, S)", (*batch, S))
     check_shape(where, "steps", place, "(*B, T)", (*batch, T))
     tokens = jnp.cumsum(mask, axis=-1) - 1
-    distance = tokens[..., None, :] - place[..., :, None]
+    distance = tokens[..., None, :].astype(place.dtype) - place[..., :, None]
     return distance, mask[..., None, :] & (jnp.abs(distance) <= width)

@@ -68,7 +68,7 @@ def pool_mean(xs: Array, mask: Array) -> Array:
     real = _checked("pool_mean", xs, mask)
     kind = jnp.result_type(real.dtype, 1.0)
     wide = jnp.promote_types(kind, jnp.float32)  # half precision holds numbers whose sum it does not
-    return (real.sum(axis=1, dtype=wide) / jnp.maximum(mask.sum(axis=1), 1)[:, None]).astype(kind)
+    return (real.sum(axis=1, dtype=wide) / jnp.maximum(mask.sum(axis=1), 1)[:, None].astype(wide)).astype(kind)
 
 
 def pool_max(xs: Array, mask: Array) -> Array:
@@ -115,7 +115,8 @@ def attention_weights(scores: Array, mask: Array) -> Array:
     scores = jnp.where(mask, scores, 0).astype(jnp.float32)
     highest = jnp.max(jnp.where(mask, scores, jnp.finfo(jnp.float32).min), axis=1, keepdims=True, initial=-3e38)
     powers = jnp.where(mask, jnp.exp(jnp.where(mask, scores - jax.lax.stop_gradient(highest), 0)), 0)
-    return powers / jnp.maximum(powers.sum(axis=1, keepdims=True), jnp.finfo(jnp.float32).tiny)
+    total = powers.sum(axis=1, keepdims=True)
+    return powers / jnp.where(total == 0, 1, total)
 
 
 def pool_first(xs: Array, mask: Array, steps: int) -> Array:
