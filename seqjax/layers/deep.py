@@ -3,6 +3,7 @@
 L layers, B rows, T steps, D features.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -129,19 +130,25 @@ class Deep(nnx.Module):
         definition, stacked = nnx.split(self.blocks)
         each = None if memory is None or isinstance(memory, Encoded) else _stack(memory)
         fixed = {"memory": memory} if isinstance(memory, Encoded) else {}
-
-        def body(xs, layer):
-            number, own, seen = layer
-            seen = fixed if seen is None else {"memory": seen}
-            final, ys = nnx.merge(definition, own)(xs, keys=fold(keys, number), **seen, **how)
-            return ys.astype(xs.dtype), final
-
-        at_once = self.layers if self.layers <= FEW else 1
-        if self.remat:
-            body, at_once = jax.checkpoint(body, prevent_cse=False), 1
         xs = xs.astype(jnp.result_type(xs, *jax.tree.leaves(stacked)))
-        ys, finals = jax.lax.scan(body, xs, (jnp.arange(self.layers), stacked, each), unroll=at_once)
-        return tuple(jax.tree.map(lambda leaf, n=n: leaf[n], finals) for n in range(self.layers)), ys
+        return _through(definition, self.layers, self.remat, xs, stacked, each, keys, fixed | how)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))  # an eager call again compiles nothing
+def _through(definition, layers: int, remat: bool, xs: Array, stacked, each, keys: Array | None, how: dict):
+    """One block after another: of each its parameters, and what it sees of the memory, stacked; the rest for all."""
+
+    def body(xs, layer):
+        number, own, seen = layer
+        seen = {} if seen is None else {"memory": seen}
+        final, ys = nnx.merge(definition, own)(xs, keys=fold(keys, number), **seen, **how)
+        return ys.astype(xs.dtype), final
+
+    at_once = layers if layers <= FEW else 1
+    if remat:
+        body, at_once = jax.checkpoint(body, prevent_cse=False), 1
+    ys, finals = jax.lax.scan(body, xs, (jnp.arange(layers), stacked, each), unroll=at_once)
+    return tuple(jax.tree.map(lambda leaf, n=n: leaf[n], finals) for n in range(layers)), ys
 
 
 def unstacked(params: dict[str, Any]) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def chunked_attention(query: Array, key: Array, value: Array, mask, bias: Array 
     if bias is not None:
         bias = cuts.filled(cuts.flat(bias, batch, 3), sizes)
     pieces = Pieces(query.reshape(chunks, B, G, -1, K), key, value)
-    ys = _attend(sizes, *alike((pieces, bias, extras)))
+    ys = _attend_once_compiled(sizes, *alike((pieces, bias, extras)))
     ys = ys.reshape(chunks, B, N, rows, J).transpose(1, 0, 3, 2, 4).reshape(B, chunks * rows, N, J)
     return ys[:, :T].reshape(*batch, T, N, J)
 
@@ -180,3 +180,4 @@ def _numbered(*arrays: Array) -> tuple[Array, ...]:
 
 
 _attend.defvjp(_forward, _backward)
+_attend_once_compiled = jax.jit(_attend, static_argnums=0)  # an eager call again compiles nothing

@@ -62,7 +62,11 @@ def log_partition(emissions: Array, transitions: Transitions, mask: ArrayLike | 
         >>> round(float(jnp.exp(log_partition(jnp.zeros((3, 2)), free))), 4)      # 2³ sequences
         8.0
     """
-    emissions, transitions, mask = _checked("log_partition", emissions, transitions, mask)
+    return _log_partition(*_checked("log_partition", emissions, transitions, mask))
+
+
+@jax.jit  # an eager call again compiles nothing
+def _log_partition(emissions: Array, transitions: Transitions, mask: Array) -> Array:
     start, between, end = transitions
 
     def step(alpha, now):
@@ -158,7 +162,11 @@ def viterbi(emissions: Array, transitions: Transitions, mask: ArrayLike | None =
         >>> tags.tolist(), float(score)
         ([1, 1, 1], 16.0)
     """
-    emissions, transitions, mask = _checked("viterbi", emissions, transitions, mask)
+    return _viterbi(*_checked("viterbi", emissions, transitions, mask))
+
+
+@jax.jit
+def _viterbi(emissions: Array, transitions: Transitions, mask: Array) -> tuple[Array, Array]:
     start, between, end = transitions
     stay = jnp.arange(emissions.shape[-1], dtype=jnp.int32)
 

@@ -8,6 +8,8 @@ B batch, T frames, K symbols, the blank among them, U symbols of a transcript.
 Source: Graves, Fernández, Gomez & Schmidhuber (2006), Connectionist Temporal Classification.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -77,9 +79,14 @@ def ctc_loss(logits: Array, mask: ArrayLike, labels: ArrayLike, *, blank: int = 
     kept = jnp.where(possible[:, None], labels, blank)
     if not mask.shape[1]:
         return jnp.zeros(len(mask)), possible
+    return jnp.where(possible & use.any(axis=1), _nats(blank, safe, use, kept), 0), possible
+
+
+@functools.partial(jax.jit, static_argnums=0)  # an eager call again compiles nothing
+def _nats(blank: int, logits: Array, use: Array, labels: Array) -> Array:
+    unused, padding = ((~use).astype(jnp.float32), (labels == blank).astype(jnp.float32))
     with jax.default_matmul_precision("highest"):  # optax picks log-probabilities by a product: not in bfloat16
-        nats = optax.ctc_loss(safe, (~use).astype(jnp.float32), kept, (kept == blank).astype(jnp.float32), blank_id=blank)
-    return jnp.where(possible & use.any(axis=1), nats, 0), possible
+        return optax.ctc_loss(logits, unused, labels, padding, blank_id=blank)
 
 
 def ctc_greedy(logits: Array, mask: ArrayLike, *, blank: int = 0) -> tuple[Array, Array]:

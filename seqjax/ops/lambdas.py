@@ -211,9 +211,15 @@ def lambda_steps(
     if chunks == 1:
         state, ys = _chunk(state, embeddings, *(x[0] for x in inputs))
     else:
-        state, ys = jax.lax.scan(lambda state, x: _chunk(state, embeddings, *x), state, inputs)
+        state, ys = _chunks(state, embeddings, inputs)
         ys = jnp.moveaxis(ys, 0, 1).reshape(B, chunks * size, *ys.shape[3:])[:, :T]
     return state, jnp.where(flags[0][..., None, None], ys, 0)
+
+
+@jax.jit  # an eager call again compiles nothing
+def _chunks(state: LambdaState, embeddings, inputs) -> tuple[LambdaState, Array]:
+    """Chunk after chunk; ``inputs`` and outputs (chunks, B, C, …)."""
+    return jax.lax.scan(lambda state, x: _chunk(state, embeddings, *x), state, inputs)
 
 
 @jax.jit  # called one by one, its operations would be compiled one by one
