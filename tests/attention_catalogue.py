@@ -41,7 +41,7 @@ def queries_after(place):
 CASES = (
     Case("nothing"),
     Case("holes", jnp.asarray(HOLES), HOLES, (B, N, T, S)),
-    Case("one mask for all rows", jnp.asarray(HOLES[0]), HOLES[0], (N, 1, S), 0.3),
+    Case("one mask for all rows", jnp.asarray(HOLES[:1]), HOLES[0], (N, 1, S), 0.3),
     Case("real keys", masks.Structured(keys=jnp.asarray(REAL)), REAL[:, None], (B, 1, T, 1), 0.3),
     Case(
         "causal window after other queries",

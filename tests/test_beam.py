@@ -72,7 +72,7 @@ def test_a_beam_of_one_is_greedy(name):
         np.testing.assert_allclose(beams.log_probabilities[:, 0], greedy.log_probabilities, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("name, end", [*((name, END) for name in CASES), ("recurrent", None)])
+@pytest.mark.parametrize("name, end", [*((name, END) for name in CASES), ("recurrent", None), ("table", 2)])
 def test_a_beam_wider_than_the_tree_returns_all_in_order(name, end):
     for alpha in PENALTIES:
         beams = run(name, end=end, beam=V**M + 1, n_best=V**M + 1, length_penalty=alpha)
@@ -261,6 +261,7 @@ def test_what_is_prepared_is_not_made_again_in_the_loop():
         ({"end": -1}, "end.*-1"),
         ({"length_penalty": float("nan")}, "length_penalty.*finite"),
         ({"length_penalty": 1e9}, "length_penalty.*too far"),
+        ({"length_penalty": -300.0}, "length_penalty.*too far"),  # finite, but 0 for four tokens
         ({"prefix": (np.array([[V]]), np.array([[True]]))}, "prefix.*holds 3"),
         ({"prefix": (np.zeros((1, 5), int), np.ones((1, 5), bool))}, "prefix.*at most `max_tokens` = 4.*has 5"),
     ],

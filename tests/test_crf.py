@@ -150,3 +150,12 @@ def test_minus_infinity_is_forbidden_tags_are_checked_and_no_time_is_borne():
     tags, score = crf.viterbi(nothing, rule)
     assert tags.shape == (3, 0)
     np.testing.assert_array_equal(score, 0)
+
+
+def test_tags_in_padding_are_not_looked_at_equals_end_low_and_half_precision_is_summed_in_float32():
+    emissions, transitions = (jax.tree.map(jnp.zeros_like, part) for part in scores())
+    assert not crf.sequence_score(emissions, np.where(MASK, TAGS, 99), transitions, jnp.asarray(MASK)).any()
+    assert not run(emissions, transitions)[2][0].any()
+    half = [jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), part) for part in (emissions, transitions)]
+    found = jax.eval_shape(lambda *given: (crf.log_partition(*given), crf.viterbi(*given)[1]), *half)
+    assert [leaf.dtype for leaf in found] == [jnp.float32] * 2

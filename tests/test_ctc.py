@@ -202,3 +202,19 @@ def test_a_symbol_that_is_impossible_makes_nothing_else_so():
 
     np.testing.assert_allclose(loss(logits), np.log(2), rtol=1e-6)
     np.testing.assert_allclose(jax.grad(loss)(logits), [[[0.5, -0.5, 0.0]]], atol=1e-6)
+
+
+def test_the_blank_may_be_any_symbol_a_hole_parts_none_and_half_precision_is_summed_in_float32():
+    half = jnp.asarray(LOGITS[:, [1, 2, 0]], jnp.bfloat16)  # the blank is the last
+    path, mask = jax.nn.one_hot(jnp.array([[0, 1, 0, 2, 1]]), K), jnp.array([[True, False, True, True, True]])
+
+    def both(logits, labels):
+        return ctc_loss(logits[None], jnp.ones((1, T), bool), labels, blank=2), ctc_greedy(path, mask, blank=2)
+
+    (nats, _), (ids, lengths) = jax.jit(both, compiler_options=SWIFT)(half, jnp.array([[0, 2, 1]]))
+    every = enumerated(log_softmax(np.asarray(half, np.float64)[:, [2, 0, 1]]))
+    np.testing.assert_allclose(nats, [-np.log(every[(1, 2)])], rtol=1e-5)
+    assert (ids.tolist(), lengths.tolist()) == ([[0, 1, 2, 2, 2]], [2])
+    theirs = prefix_beam_search(log_softmax(LOGITS)[:, [1, 2, 0]], beam=64, blank=2)[0]
+    assert tuple(symbol + 1 for symbol in theirs.symbols) == max(ALL, key=ALL.get)
+    assert theirs.log_probability == pytest.approx(np.log(max(ALL.values())))

@@ -9,7 +9,7 @@ from decodables import CASES, END, ROWS, M, V, logits_after, slow_allowed, slow_
 from seqjax.checks import InputError
 from seqjax.decoding import Decodable, Limits, Sampling, generate, score, stream
 from seqjax.decoding.engine import check_vocabulary
-from seqjax.decoding.limits import forbid
+from seqjax.decoding.limits import forbid, read_prefix
 from seqjax.ops.dropout import row_keys
 
 GREEDY = Sampling(greedy=True)
@@ -138,6 +138,25 @@ def test_an_empty_prefix_forces_nothing_and_other_prefixes_compile_nothing():
     wide = first([[2] * 6] * 3, [[True] + [False] * 5] * 3)
     assert wide[:, 0].tolist() == [2, 2, 2]
     assert len(traces) == 1
+    assert read_prefix("test", (np.full((1, 6), 2), np.arange(6)[None] < 1), 1, V, M).tokens.shape == (1, M)
+
+
+def test_a_forced_token_keeps_its_probability_where_a_limit_forbids_it():
+    tokens = np.array([[1, 1, 2, 1]] * ROWS)  # as long as a row may be
+    made = run("table", limits=Limits(no_repeat_ngram=1), prefix=(tokens, tokens > 0))
+    np.testing.assert_array_equal(made.tokens, tokens)
+    model, params, inputs, last = CASES["table"]
+    wanted = score(model, params, inputs(list(range(ROWS))), jnp.asarray(last), tokens, tokens > 0).sum(axis=1)
+    np.testing.assert_allclose(made.log_probabilities, wanted, rtol=1e-5)
+
+
+def test_half_precision_logits_are_normalised_in_float32():
+    half = Decodable(lambda params, inputs: ((), ()), lambda params, memory, state, last: (state, params[last]))
+    params = CASES["table"].params.astype(jnp.bfloat16)
+    ones = np.ones((1, M), int)
+    for kind in (jnp.bfloat16, jnp.float32):
+        found = score(half, params.astype(kind), None, jnp.array([1]), ones, ones > 0)
+        np.testing.assert_allclose(found, jax.nn.log_softmax(params[1].astype(jnp.float32))[1], rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", CASES)
