@@ -176,6 +176,7 @@ def test_masks_compose():
     np.testing.assert_array_equal(jax.jit(lambda n: masks.causal(2, 6, first=n))(3), whole[3:5])
     near = np.abs(np.subtract.outer(np.arange(6), np.arange(6))) < 3
     np.testing.assert_array_equal(masks.window(2, 6, width=3, first=3), near[3:5])
+    np.testing.assert_array_equal(masks.Structured(window=3).expand(6, 6), near)
     documents = jnp.array([[1, 1, 1, 2, 2, 0]])
     lengths = masks.padding(jnp.array([5]), 6)
     both = masks.combine(whole, None, lengths[:, None], masks.segments(documents, documents))
@@ -238,6 +239,7 @@ REFUSED = {
     "Did you mean `chunked`": lambda: attention(X, X, X, method="chunks"),
     "drops no weights": lambda: attention(X, X, X, rate=0.5, keys=dropout_keys(2), method="library"),
     "as wide as its keys": lambda: attention(X, X, X[..., :2], method="library"),
+    "padding: `lengths` should lie in .* but one is 6": lambda: masks.padding(jnp.array([2, 6]), 5),
     "width of a window": lambda: masks.window(3, width=0),
     "one side is None": lambda: masks.Structured(query_segments=jnp.ones((2, 3), int)),
     "agree in batch and features": lambda: scores.dot(X[0], X[0, :, :, :5]),

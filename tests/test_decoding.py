@@ -184,6 +184,7 @@ def test_a_stream_stops_when_every_row_has_ended(block):
     rows = [i for i, first in enumerate(firsts) if first < STEPS]
     inputs, last = inputs_of([PROMPTS[i] for i in rows])
     parts = list(stream(MODEL, PARAMS, inputs, last, None, max_tokens=STEPS, sampling=GREEDY, end=end, block=block))
+    assert all(part.shape[1] for part in parts)
     tokens = np.concatenate(parts, axis=1)
     assert tokens.shape[1] == max(firsts[i] for i in rows) + 1
     np.testing.assert_array_equal(tokens, run(end=end).tokens[np.array(rows), : tokens.shape[1]])
@@ -288,6 +289,7 @@ def test_a_block_of_no_tokens_is_refused():
     "model, said",
     [
         (Decodable(lambda p, i: ((), jnp.int32(0)), lambda p, m, s, last: (s, p.kernel[last])), "row axis"),
+        (Decodable(lambda p, i: (jnp.zeros(3), ()), lambda p, m, s, last: (s, p.kernel[last])), "`memory.*row axis"),
         (Decodable(lambda p, i: ((), jnp.zeros(5)), lambda p, m, s, last: (s > 0, p.kernel[last])), "shape and type"),
         (Decodable(lambda p, i: ((), jnp.zeros(5)), lambda p, m, s, last: ((s,), p.kernel[last])), "state like"),
         (Decodable(lambda p, i: ((), ()), lambda p, m, s, last: (s, p.kernel)), r"logits.*\(B, V\)"),
