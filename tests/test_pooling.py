@@ -79,6 +79,8 @@ def test_weights_are_a_distribution_over_real_steps():
     weights = np.asarray(pooling.attention_weights(jnp.asarray(scores), jnp.asarray(MASK)))
     np.testing.assert_allclose(weights.sum(axis=1), MASK.any(axis=1), atol=1e-6)
     assert (weights[~MASK] == 0).all()
+    far = pooling.attention_weights(jnp.array([[1e4, 1e4, -1e4]]), jnp.ones((1, 3), bool))
+    assert far.tolist() == [[0.5, 0.5, 0.0]]
 
 
 def test_means_of_half_precision_are_summed_in_more():
@@ -91,6 +93,10 @@ def test_no_steps_are_rows_without_a_real_step():
     xs, mask = jnp.ones((2, 0, 3)), jnp.ones((2, 0), bool)
     for pool in (pooling.pool_last, pooling.pool_mean, pooling.pool_max, pooling.pool_sum):
         np.testing.assert_array_equal(pool(xs, mask), np.zeros((2, 3)))
+    np.testing.assert_array_equal(pooling.pool_attention(xs, mask.astype(float), mask), np.zeros((2, 3)))
+    short = pooling.pool_first(jnp.ones((2, 1, 3)), jnp.ones((2, 1), bool), 2)
+    np.testing.assert_array_equal(short, [[1, 1, 1, 0, 0, 0]] * 2)
+    np.testing.assert_array_equal(pooling.pool_first(xs, mask, 2), np.zeros((2, 6)))
 
 
 def test_what_does_not_fit_is_refused():

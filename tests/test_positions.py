@@ -52,11 +52,12 @@ def test_positions_of_all_rows_may_be_given_once():
     np.testing.assert_array_equal(rotary(jnp.asarray(X), places), wanted)
 
 
-def test_rotation_keeps_the_type_and_turns_in_float32():
+@pytest.mark.parametrize("pairing", ["halves", "neighbours"])
+def test_rotation_keeps_the_type_and_turns_in_float32(pairing):
     half = jnp.asarray(X, jnp.bfloat16)
-    turned = rotary(half, jnp.asarray(PLACES))
+    turned = rotary(half, jnp.asarray(PLACES), pairing=pairing)
     assert turned.dtype == jnp.bfloat16
-    want = rotary(half.astype(jnp.float32), jnp.asarray(PLACES)).astype(jnp.bfloat16)
+    want = rotary(half.astype(jnp.float32), jnp.asarray(PLACES), pairing=pairing).astype(jnp.bfloat16)
     np.testing.assert_array_equal(turned.astype(jnp.float32), want.astype(jnp.float32))
 
 

@@ -111,6 +111,16 @@ def test_a_prefix_is_kept_and_does_not_end_a_row():
         make_values(COUNT, 1.0, None, np.zeros(2), keys, choose=until, max_steps=1, options=3.0, prefix=prefix)
 
 
+def test_every_step_draws_anew():
+    def drawing(output, keys, options):
+        return output + jax.vmap(jax.random.uniform)(keys), jnp.zeros(len(output), bool)
+
+    keys = row_keys(jax.random.key(0), jnp.arange(2))
+    found = make_values(COUNT, 0.0, None, np.zeros(2), keys, choose=drawing, max_steps=5)
+    drawn = np.diff(np.asarray(found.values), axis=1, prepend=0)
+    assert len(np.unique(drawn.round(4))) == 10
+
+
 def test_a_grid_spreads_a_cell_over_its_area():
     side, reach = 4, 2.0
     centres = cell_centres(jnp.arange(side**2), side, reach)
