@@ -67,12 +67,13 @@ def test_any_output_and_any_padding_give_finite_nats_and_gradients():
     assert float(mixture.deviations.min()) >= LEAST
     assert float(mixture.deviations.max()) <= LARGEST * 1.001
     assert float(abs(mixture.correlations).max()) < 1
+    assert {leaf.dtype for leaf in jax.eval_shape(read_mixture, raw.astype(jnp.bfloat16))} == {jnp.dtype(jnp.float32)}
 
 
 def test_what_is_drawn_has_the_moments_of_the_mixture_and_belongs_to_its_key():
     raw = np.full(width(2), 0.0, np.float32)
     raw[:2], raw[2:4], raw[4:6] = [0, 1], [-3, 3], [0, 1]  # weights, x, y
-    raw[6:10], raw[10:12] = -1, [0.5, -0.5]  # deviations, correlations
+    raw[6:10], raw[10:12], raw[12:] = -1, [0.5, -0.5], [0, 0.5, -0.5]  # deviations, correlations, pen
     keys, many = row_keys(jax.random.key(0), jnp.arange(4000)), jnp.tile(raw, (4000, 1))
     draw = jax.jit(draw_point)
     drawn = np.asarray(draw(many, keys, 1.0))
@@ -83,9 +84,14 @@ def test_what_is_drawn_has_the_moments_of_the_mixture_and_belongs_to_its_key():
         np.testing.assert_allclose(rows.mean(axis=0), mixture.means[k], atol=0.05)
         np.testing.assert_allclose(rows.std(axis=0), mixture.deviations[k], atol=0.03)
         assert np.corrcoef(rows.T)[0, 1] == pytest.approx(mixture.correlations[k], abs=0.08)
-    assert np.bincount(drawn[:, 2].astype(int)) / 4000 == pytest.approx(np.full(3, 1 / 3), abs=0.03)
+    assert np.bincount(drawn[:, 2].astype(int)) / 4000 == pytest.approx(np.exp(mixture.pen), abs=0.03)
     turned = np.asarray(draw(many, keys[::-1], 1.0))
     np.testing.assert_array_equal(turned[::-1], drawn)
+    cool = np.asarray(draw(many, keys, 0.25))  # half the deviation, and probabilities to the fourth power
+    np.testing.assert_allclose(cool[cool[:, 0] > 0, :2].std(axis=0), mixture.deviations[1] / 2, atol=0.03)
+    assert (cool[:, 0] > 0).mean() == pytest.approx(1 / (1 + np.exp(-4)), abs=0.02)
+    fourth = np.exp(4 * raw[12:])
+    assert np.bincount(cool[:, 2].astype(int)) / 4000 == pytest.approx(fourth / fourth.sum(), abs=0.03)
     sharp = np.asarray(draw(many, keys, 1e-6))
     np.testing.assert_allclose(sharp[:, :2], np.tile(mixture.means[1], (4000, 1)), atol=0.01)
 

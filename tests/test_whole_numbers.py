@@ -40,7 +40,7 @@ def walk(first, prefix=None):
             "samp",
         ),
         (lambda: walk(jnp.array([0, 2])), "first"),
-        (lambda: walk(jnp.array([0, 2]), (jnp.array([[0.7], [0.7]]), jnp.ones((2, 1), bool))), "first"),
+        (lambda: walk(jnp.array([0, 2]), (jnp.array([[0.7], [0.7]]), jnp.ones((2, 1), bool))), "prefix"),
     ],
 )
 def test_they_are_refused(function, name):
