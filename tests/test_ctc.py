@@ -171,6 +171,44 @@ def test_a_wide_prefix_beam_finds_the_best_of_all_transcripts(seed):
     assert narrow.log_probability <= np.log(every[narrow.symbols]) + 1e-9
 
 
+def slow_prefix_beam(log_probs, beam, score):
+    """Hannun et al. (2014), algorithm 1, over a dictionary; ``score(prefix, nats)`` says which are kept."""
+    alive = {(): (0.0, -np.inf)}  # nats of the paths that end in a blank, and of the others
+    for frame in log_probs:
+        found = {}
+
+        def add(prefix, end, nats, found=found):
+            ends = list(found.get(prefix, (-np.inf, -np.inf)))
+            ends[end] = np.logaddexp(ends[end], nats)
+            found[prefix] = tuple(ends)
+
+        for prefix, (blank, symbol) in alive.items():
+            whole = np.logaddexp(blank, symbol)
+            add(prefix, 0, whole + frame[0])
+            if prefix:
+                add(prefix, 1, symbol + frame[prefix[-1]])
+            for new in range(1, K):
+                add((*prefix, new), 1, (blank if prefix[-1:] == (new,) else whole) + frame[new])
+        order = sorted(found, key=lambda prefix: -score(prefix, np.logaddexp(*found[prefix])))
+        alive = {prefix: found[prefix] for prefix in order[:beam]}
+    return {prefix: np.logaddexp(*ends) for prefix, ends in alive.items()}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_a_narrow_beam_drops_is_decided_with_the_language_model(seed):
+    random = np.random.default_rng(seed)
+    log_probs = log_softmax(random.normal(size=(8, K)))
+    table, weight, bonus = np.log(random.dirichlet(np.ones(K) / 2, size=K)), 1.5, 0.8
+
+    def score(prefix, nats):
+        return nats + weight * sum(table[a, b] for a, b in itertools.pairwise((0, *prefix))) + bonus * len(prefix)
+
+    wanted = slow_prefix_beam(log_probs, 4, score)
+    how = {"companion": bigrams(table), "weight": weight, "length_bonus": bonus}
+    found = {one.symbols: one.log_probability for one in prefix_beam_search(log_probs, beam=4, n_best=4, **how)}
+    assert found == pytest.approx(wanted)
+
+
 def test_a_search_without_frames_writes_nothing_and_numbers_that_are_no_log_probabilities_are_refused():
     assert [(one.symbols, one.score) for one in prefix_beam_search(np.zeros((0, 3)))] == [((), 0.0)]
     impossible = np.full((2, 2), -np.inf)

@@ -213,6 +213,29 @@ def test_buckets_are_at_most_six_shapes_also_for_other_text():
     assert {batch["mask"].shape for batch in other} <= {(ROWS, length) for length in data.lengths}
 
 
+@pytest.mark.parametrize("layout", ("packed", "bucketed"))
+def test_what_stands_together_is_shuffled_and_so_is_what_comes_when(layout):
+    data = make(layout, documents(60, longest=20), length=24)
+    shapes, together = [], []
+    for number in range(2):
+        made = epoch(data, number)
+        shapes.append([batch["reset"].tolist() for batch in made])
+        firsts = [batch["inputs"][:, 1:][batch["reset"][:, :-1]] for batch in made]
+        together.append({frozenset(ids.tolist()) for ids in firsts})
+    assert shapes[0] != shapes[1]
+    assert together[0] != together[1]
+    if layout == "bucketed":
+        lengths = [[len(batch[0]) for batch in one] for one in shapes]
+        assert lengths[0] != lengths[1]
+        assert sorted(lengths[0]) == sorted(lengths[1])
+
+
+def test_a_document_longer_than_the_last_bucket_is_cut_and_not_lost():
+    texts = documents(5, longest=30)
+    found = list(make("bucketed", texts, train=False, length=32, buckets=(4, 8)))
+    assert sum(batch["scored"].sum() for batch in found) == len(row_of(texts))
+
+
 def test_buckets_of_long_text_are_planned_with_little_memory():
     buckets = plan_buckets(np.array([100, 90_000]), 100_000)
     assert len(buckets) <= 6
