@@ -42,7 +42,7 @@ def test_constant_is_constant():
     assert rates((0, 5, 10, 99), schedule="constant") == [2.0] * 4
 
 
-@pytest.mark.parametrize("schedule", ["constant", "cosine", "inverse-sqrt", "plateau"])
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "inverse-sqrt", "linear", "plateau"])
 def test_warm_up_is_a_straight_line_to_the_highest_rate(schedule):
     np.testing.assert_allclose(rates(range(5), schedule=schedule, warmup=4), [0, 0.5, 1.0, 1.5, 2.0], rtol=1e-6)
 
@@ -51,6 +51,11 @@ def test_cosine_goes_from_the_highest_to_the_final_rate_and_stays():
     wanted = [2.0 * (0.1 + 0.9 * (1 + math.cos(math.pi * (step - 2) / 8)) / 2) for step in (2, 4, 6, 9)]
     np.testing.assert_allclose(rates((2, 4, 6, 9), warmup=2, final=0.1), wanted, rtol=1e-5)
     np.testing.assert_allclose(rates((10, 11, 10**6), warmup=2, final=0.1), 0.2, rtol=1e-5)
+
+
+def test_a_line_goes_from_the_highest_to_the_final_rate_and_stays():
+    found = rates((2, 4, 6, 10, 99), schedule="linear", warmup=2, final=0.1)
+    np.testing.assert_allclose(found, [2.0, 1.55, 1.1, 0.2, 0.2], rtol=1e-5)
 
 
 def test_inverse_square_root_is_that_of_the_paper():
@@ -142,6 +147,7 @@ def test_the_inverse_square_root_is_the_schedule_of_the_transformer():
         ({"patience": -1}, "patience"),
         ({"final": math.nan}, "final"),
         ({"final": -0.5}, "final"),
+        ({"final": 1.5}, "final"),
         ({"schedule": "cosin"}, "Did you mean `cosine`"),
         ({"options": {"b2": math.nan}}, "b2"),
     ],
