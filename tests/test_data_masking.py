@@ -7,7 +7,7 @@ from seqjax.checks import InputError
 from seqjax.data import DataConfig, train_tokenizer
 from seqjax.data.example_batches import Examples, example_batches
 from seqjax.data.masked_config import MaskedTextConfig
-from seqjax.data.masking import masker
+from seqjax.data.masking import choose, masker
 from seqjax.data.sentence_pairs import pair_rows, trim, whole_rows
 from seqjax.data.sentences import Special, cut_sentences, encode_sentences, encode_words, read_sentences, word_starts
 
@@ -89,6 +89,20 @@ def test_a_row_without_ordinary_tokens_hides_none_and_padding_neither():
     examples = whole_rows([[np.array([1, 1])], [np.array([5])], [np.array([7, 8])]], SPECIAL, 6)
     batch = example_batches(examples, rows=4, train=False, buckets=1, change=masker(SPECIAL))[0]
     assert batch["scored"].sum(axis=1).tolist() == [0, 1, 1, 0]
+    masked = np.array([[SPECIAL.mask] * 5 + [7]])
+    for tokens in (masked, masked[:, -2:]):  # of two steps, too, a share is one
+        batch = {"tokens": tokens, "mask": tokens > 0, "example": np.array([0])}
+        changed = masker(SPECIAL)(batch, 0)
+        assert changed["places"][changed["scored"]].tolist() == [tokens.shape[1] - 1]
+    with pytest.raises(InputError, match="`share` should lie between 0 and 1"):
+        masker(SPECIAL, share=0.0)
+
+
+def test_a_special_token_parts_words():
+    tokens, ordinary = np.array([4, 0, 5]), np.array([False, True, True, True, True, True])
+    starts = np.arange(6) == 4  # 5 goes on with a word, but not with the one before 0
+    draws = np.array([0.9, 0.1, 0.5])
+    assert choose(tokens, ordinary, draws, 0.5, starts).tolist() == [2]
 
 
 def documents(count: int = 6, sentences: int = 40) -> list[list[np.ndarray]]:

@@ -55,6 +55,22 @@ def test_half_a_heading_at_the_end_of_the_samples_is_dropped(tmp_path):
     assert path.read_bytes() == whole
 
 
+def test_bytes_that_are_no_text_are_kept_and_characters_that_have_none_are_replaced(tmp_path):
+    path = tmp_path / "samples.txt"
+    path.write_bytes(b"=== step 1 ===\n\xff\n")
+    append_sample(path, 2, "a\udc80b")
+    cut_samples(path, 2)
+    assert path.read_bytes() == b"=== step 1 ===\n\xff\n=== step 2 ===\na?b\n\n"
+
+
+def test_rows_of_the_test_split_are_measured_again(tmp_path):
+    journal = write_run(tmp_path, 1, 2)
+    before = journal.path.read_bytes()
+    journal.write({"step": 2, "split": "test", "loss": 1.0})
+    journal.cut(2)
+    assert journal.path.read_bytes() == before
+
+
 def test_numbers_come_back_exactly_and_every_line_is_json(tmp_path):
     values = [0.1, 1 / 3, 5e-324, 1.7976931348623157e308, np.float32(0.1), np.int64(2**60), True, None]
     journal = Journal(tmp_path)

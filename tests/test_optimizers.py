@@ -160,7 +160,9 @@ def test_what_cannot_be_is_refused(options, message):
 def test_what_is_frozen_stays_below_lists_and_tuples_too():
     params = {"blocks": [{"frozen": {"table": jnp.ones(2)}, "kernel": jnp.ones(2)}, (jnp.ones(2), {"frozen": 1.0})]}
     optimizer = leave_frozen(optax.adamw(1.0, weight_decay=0.5))
-    updates, _ = jax.jit(optimizer.update)(params, optimizer.init(params), params)
+    state = optimizer.init(params)
+    assert len(jax.tree.leaves(state)) == 5  # a count, and two moments of two arrays
+    updates, _ = jax.jit(optimizer.update)(params, state, params)
     assert jax.tree.structure(updates) == jax.tree.structure(params)
     first, (second, third) = updates["blocks"]
     assert (first["frozen"]["table"].tolist(), float(third["frozen"])) == ([0, 0], 0)
