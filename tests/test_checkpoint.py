@@ -152,6 +152,17 @@ def test_missing_truncated_and_foreign_files_are_noticed_and_named(folder, harm)
     assert victim.relative_to(folder / "30").as_posix() in said
 
 
+def test_every_byte_of_a_manifest_counts(tmp_path):
+    (tmp_path / "array").write_bytes(b"numbers")
+    manifest.seal(tmp_path, 3)
+    path = tmp_path / manifest.NAME
+    whole = path.read_bytes()
+    assert manifest.fault(tmp_path, 3) is None
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert manifest.fault(tmp_path, 3).startswith("the file manifest.json is damaged")
+
+
 def test_hidden_files_of_others_are_overlooked(folder):
     (folder / "30" / ".DS_Store").write_text("a file manager was here")
     assert restore(folder)[0].step == 30

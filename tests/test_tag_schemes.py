@@ -72,7 +72,7 @@ def test_iob1_becomes_bio():
 
 def test_no_spans_score_nothing_and_tags_without_prefixes_have_none():
     assert tuple(score_spans([["O"]], [["O"]], "bio")) == (0, 0, 0)
-    assert find_scheme(["NOUN", "O"]) == find_scheme(["O"]) == "none"
+    assert find_scheme(["NOUN", "O"]) == find_scheme(["O"]) == find_scheme(["ADP-DET", "B-X"]) == "none"
     assert spans(["NOUN"], "none") == []
     assert legal_transitions(["NOUN", "VERB"], "none").between.all()
 
