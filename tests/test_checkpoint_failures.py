@@ -13,7 +13,7 @@ import time
 import numpy as np
 import pytest
 
-from seqjax.training import manifest
+from seqjax.training import checkpoint, manifest
 from seqjax.training.checkpoint import CheckpointError, Checkpoints
 from seqjax.training.store import Store
 
@@ -68,6 +68,19 @@ def test_a_kill_before_the_first_manifest_is_a_fresh_start(tmp_path, monkeypatch
         checkpoints.save(10, model(10), {})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["10", "broken-10"]
     assert Checkpoints(tmp_path, warn=pytest.fail).restore(model(0)).step == 10
+
+
+def test_a_kill_while_old_steps_are_deleted_leaves_nothing_that_looks_like_one(folder, monkeypatch):
+    monkeypatch.setattr(checkpoint, "_remove", lambda path: None)  # killed before a file was removed
+    with Checkpoints(folder, keep_last=1) as checkpoints:
+        checkpoints.save(40, model(40), {})
+        checkpoints.wait()
+        assert checkpoints.steps() == [40]
+    monkeypatch.undo()
+    assert (folder / "deleted-10").is_dir()
+    with Checkpoints(folder, keep_last=1) as checkpoints:
+        checkpoints.save(50, model(50), {})
+    assert [path.name for path in folder.iterdir()] == ["50"]
 
 
 def full_disk(*arguments, **options):
