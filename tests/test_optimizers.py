@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import toy_task as toy
 
 from seqjax import cells
 from seqjax.checks import InputError
@@ -18,6 +19,8 @@ from seqjax.training.optimizers import (
     make_plateau,
     make_schedule,
 )
+from seqjax.training.state import AXIS, STATE, create_state
+from seqjax.training.step import make_train_step
 
 PARAMS = {"w": jnp.array([3.0, 4.0])}
 GRADS = {"w": jnp.array([0.6, -0.8])}  # of norm 1
@@ -92,6 +95,19 @@ def test_the_state_of_a_plateau_goes_on_from_numpy():
     for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(copy), strict=True):
         assert a.dtype == b.dtype
         assert np.array_equal(a, b)
+
+
+def test_the_factor_of_a_plateau_scales_the_update():
+    optimizer, batch = optax.sgd(0.1), jax.tree.map(lambda leaf: leaf[None], toy.batch(0))
+    state = create_state(toy.init(jax.random.key(0)), optimizer, jax.tree.map(lambda leaf: leaf[None], toy.carry(8)))
+    step = make_train_step(toy.OBJECTIVE, optimizer)
+    run = jax.jit(jax.vmap(step, (STATE, 0, None), (STATE, None), axis_name=AXIS))
+    whole, part = (
+        run(state._replace(scale=jnp.float32(scale)), batch, jax.random.key(1))[0].params["w"] - state.params["w"]
+        for scale in (1.0, 0.25)
+    )
+    assert jnp.abs(whole).max() > 0.01
+    np.testing.assert_allclose(part, whole / 4, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", known_optimizers())

@@ -170,9 +170,9 @@ def test_mixed_precision_trains_like_full_precision_and_keeps_types():
 def test_the_forward_pass_of_mixed_precision_sees_bfloat16():
     seen = []
 
-    def terms(params, *rest):
-        seen.append(params["w"].dtype)
-        return toy.terms(params, *rest)
+    def terms(params, batch, carry, *rest):
+        seen.extend([params["w"].dtype, carry["mean"].dtype])
+        return toy.terms(params, batch, carry, *rest)
 
     step = make_train_step(toy.OBJECTIVE._replace(terms=terms), optax.sgd(0.1), compute_dtype=jnp.bfloat16)
     state, _ = train(step, toy_state(optax.sgd(0.1)), toy.batch, steps=2)
