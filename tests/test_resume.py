@@ -16,7 +16,7 @@ from seqjax.training.configuration import RunConfig
 from seqjax.training.folder import as_identity, open_run
 from seqjax.training.journal import read
 from seqjax.training.loop import Trainer
-from seqjax.training.optimizers import OptimizerConfig
+from seqjax.training.optimizers import OptimizerConfig, make_schedule
 from seqjax.training.progress import reporter
 from seqjax.training.recorder import Recorder
 
@@ -215,7 +215,7 @@ def test_steps_that_were_skipped_are_remembered_after_a_stop(tmp_path):
         if stop:
             (tmp_path / "stopped").mkdir()
             ask_to_stop()
-        return batch | {"y": batch["y"] * (np.nan if number in (2, 5, 8) else 1)}
+        return batch | {"y": batch["y"] * (np.nan if number in (2, 5, 8) else 1) + 1000 * (number > 7)}
 
     options = {"steps": 12, "max_skipped": 2, "evaluate_every": 20, "log_every": 4}
     (tmp_path / "stopped").mkdir()
@@ -226,7 +226,21 @@ def test_steps_that_were_skipped_are_remembered_after_a_stop(tmp_path):
     rows = [[{**row, "seconds": 0, "tokens_per_second": 0} for row in read(tmp_path / name / "metrics.jsonl")]
             for name in ("alone", "killed")]  # fmt: skip
     assert rows[0] == rows[1]
-    assert [row["skipped"] for row in rows[0] if row["split"] == "train"] == [1, 2, 3]
+    logged = [row for row in rows[0] if row["split"] == "train"]
+    assert [row["skipped"] for row in logged] == [1, 2, 3]
+    assert logged[2]["loss"] == pytest.approx(1e6, rel=0.05)  # of the steps since the row before, and of no others
+    rate = make_schedule(OptimizerConfig(name="sgd"), 12)
+    assert [row["learning_rate"] for row in logged] == [float(rate(updates)) for updates in (3, 6, 9)]
+
+
+def test_an_average_is_what_is_validated(tmp_path):
+    losses = {}
+    for average in (0.0, 0.9):
+        folder = tmp_path / str(average)
+        train_toy(folder, toy.batch, steps=4, evaluate_every=4, log_every=4, average=average)
+        losses[average] = {row["split"]: row["loss"] for row in read(folder / "metrics.jsonl")}
+    assert losses[0.0]["train"] == pytest.approx(losses[0.9]["train"], rel=1e-6)
+    assert abs(losses[0.0]["valid"] - losses[0.9]["valid"]) > 1e-4
 
 
 def test_a_run_compiles_its_two_steps_once(tmp_path, caplog):
