@@ -195,6 +195,29 @@ def train_toy(folder, make, schedule="cosine", **options):
         return Trainer(toy.job(make), config, optimizer, run).run(recorder)
 
 
+def test_other_places_of_rows_are_cut_back_too_and_what_is_restored_is_saved(tmp_path):
+    heard = []
+
+    class Place:
+        def cut(self, step):
+            heard.append(step)
+
+        def write(self, row):
+            heard.append(row["loss"])
+
+    run, _ = open_run(tmp_path, as_identity("toy", "", RunConfig(out=str(tmp_path))))
+    how = {"keep": 2, "agree_every": 1, "started": 0.0, "also": [Place()]}
+    with reporter(2, silent=True) as show:
+        with Recorder(run, show, **how) as first:
+            assert first.resume({}) is None
+            first.write({"step": 1, "split": "train", "loss": 0.5})
+            first.save(1, {"params": {"w": np.ones(1)}}, {}, best=None)
+        with Recorder(run, show, **how) as second:
+            second.resume({})
+            assert second.saved(1)  # a signal before the first step has nothing to save
+    assert heard == [-1, 0.5, 1]
+
+
 def test_too_many_steps_without_a_gradient_stop_the_run_and_name_the_step(tmp_path):
     def make(number):
         batch = toy.batch(number)
