@@ -196,13 +196,33 @@ def without_self_connections(weights, state, drive, dot, context=None):
     return State(jnp.tanh(first + dot(drive * state.hidden, weights.kernel))), ()
 
 
-def test_what_is_read_beside_a_product_has_its_gradient_too():
+def driven_twice(weights, state, drive, dot, context=None):
+    """A step whose two products add the same drive."""
+    gate = jax.nn.sigmoid(dot(0.5 * state.hidden, weights.kernel, drive))
+    return State(gate * jnp.tanh(dot(state.hidden, weights.kernel, drive))), ()
+
+
+def driven_by_one_number(weights, state, drive, dot, context=None):
+    """A step whose drive is narrower than what it is added to."""
+    return State(jnp.tanh(dot(state.hidden, weights.kernel, drive))), ()
+
+
+def with_a_bias_beside(weights, state, drive, dot, context=None):
+    """A step whose product adds weights."""
+    return State(jnp.tanh(drive + dot(state.hidden, weights.kernel, 2 * weights.kernel[0]))), ()
+
+
+STEPS = (without_self_connections, 4), (driven_twice, 4), (driven_by_one_number, 1), (with_a_bias_beside, 4)
+
+
+@pytest.mark.parametrize("step, width", STEPS, ids=lambda part: getattr(part, "__name__", ""))
+def test_what_is_read_beside_a_product_has_its_gradient_too(step, width):
     cell = cells.Cell(
         "own",
         lambda key, inputs, features, dtype=jnp.float32: Weights(0.5 * jax.random.normal(key, (features, features))),
         lambda params, batch, dtype=jnp.float32: State(jnp.zeros((*batch, 4), dtype)),
-        lambda params, xs: xs,
-        without_self_connections,
+        lambda params, xs: xs[..., :width],
+        step,
         lambda state: state.hidden,
     )
     params, xs = cell.init(jax.random.key(0), 4, 4), jax.random.normal(jax.random.key(1), (2, 5, 4))

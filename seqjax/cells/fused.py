@@ -225,6 +225,8 @@ class Replay(NamedTuple):
         def dot(vector, matrix, add=None):
             j = len(vectors)
             vectors.append(vector)
+            if add is not None:
+                add = jnp.broadcast_to(add, sums[j].shape)
             return _replay(vector, add, self.transposed[j], sums[j], probes[j])
 
         xs = self.saved.inputs.xs

@@ -47,12 +47,15 @@ def make_plan(cell: Cell, weights, moment: Moment, state, initial, context) -> P
     def step(drive, sums, weights, state, initial, flags, context):
         found.clear()
         vectors: list[Array] = []
+        added: list[Array] = []  # what is no leaf of the drive as it stands
 
         def dot(vector, matrix, add=None):
             value = product(vector, matrix, add)
             slot = next((i for i, leaf in enumerate(drive) if leaf is add), None)
             if slot is not None and (value.shape != add.shape or value.dtype != add.dtype):
                 slot = None
+            if slot is None and add is not None:
+                added.append(add)
             number = next((i for i, seen in enumerate(vectors) if seen is vector), len(vectors))
             if number == len(vectors):
                 vectors.append(vector)
@@ -60,10 +63,10 @@ def make_plan(cell: Cell, weights, moment: Moment, state, initial, context) -> P
             return value if sums is None else sums[len(found) - 1]
 
         moment = flags._replace(drive=jax.tree.unflatten(tree, drive))
-        return advance(cell, weights, state, initial, moment, dot, context)[0], list(vectors)
+        return advance(cell, weights, state, initial, moment, dot, context)[0], list(vectors), list(added)
 
     rest = (weights, state, initial, moment._replace(drive=None), context)
-    _, made = jax.eval_shape(lambda drive, *rest: step(drive, None, *rest), drive, *rest)
+    _, made, _ = jax.eval_shape(lambda drive, *rest: step(drive, None, *rest), drive, *rest)
     matrices, slots, sums, read = zip(*found, strict=True) if found else ((), (), (), ())
     shapes = tuple(_shape(vector) for vector in made)
     used, read_too = _used_elsewhere(step, drive, list(sums), rest)
@@ -73,7 +76,7 @@ def make_plan(cell: Cell, weights, moment: Moment, state, initial, context) -> P
 
 
 def _used_elsewhere(step, drive, sums, rest) -> tuple[set[int], set[int]]:
-    """Which leaves of the drive, and of the weights, reach the state, or a vector, by another way than a ``dot``."""
+    """Which leaves of the drive, and of the weights, reach the state, a vector or an addend by another way."""
     traced = jax.make_jaxpr(step)(drive, sums, *rest).jaxpr
     live = {v for v in traced.outvars if isinstance(v, Var)}
     for equation in reversed(traced.eqns):
