@@ -57,6 +57,24 @@ def test_chunks_change_nothing(cell, steps, monkeypatch):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-12), got, wanted)
 
 
+def test_a_padded_last_chunk_changes_nothing_where_all_steps_are_real(monkeypatch):
+    params = drawn(lambda key: cells.GRU.init(key, 2, 3), 0)
+    xs = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 2)), jnp.float32)
+
+    def both(params, xs):
+        return [
+            unroll(cells.GRU, params, xs, method=method, reverse=reverse)
+            for method in ("fused", "scan")
+            for reverse in (False, True)
+        ]
+
+    monkeypatch.setattr(clock, "chunk_length", lambda *sizes: 3)
+    _along_time.clear_cache()
+    found = jax.jit(both, compiler_options=QUICKLY)(params, xs)
+    _along_time.clear_cache()
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), found[:2], found[2:])
+
+
 @pytest.mark.parametrize("time", [1, 7, 31, 35, 100, 127, 128, 4096])
 def test_little_is_padded(time):
     length = chunk_length(time, time * 131072, 1 << 20)
