@@ -7,7 +7,7 @@ import pytest
 from decodables import CASES, END, ROWS, M, V, logits_after, slow_allowed, slow_beam
 
 from seqjax.checks import InputError
-from seqjax.decoding import Decodable, Limits, Sampling, generate, score, stream
+from seqjax.decoding import Decodable, Limits, Sampling, beam_search, generate, score, stream
 from seqjax.decoding.engine import check_vocabulary
 from seqjax.decoding.limits import forbid, read_prefix
 from seqjax.ops.dropout import row_keys
@@ -148,6 +148,18 @@ def test_a_forced_token_keeps_its_probability_where_a_limit_forbids_it():
     model, params, inputs, last = CASES["table"]
     wanted = score(model, params, inputs(list(range(ROWS))), jnp.asarray(last), tokens, tokens > 0).sum(axis=1)
     np.testing.assert_allclose(made.log_probabilities, wanted, rtol=1e-5)
+
+
+def test_a_model_is_asked_to_remember_all_that_is_made():
+    """A cache for fewer steps would be written over in silence."""
+    model, params, _, last = CASES["table"]
+    asked = []
+    shrinking = model._replace(within=lambda steps: asked.append(steps) or model)
+    given, how = (shrinking, params, None, jnp.asarray(last)), {"max_tokens": 20, "end": END}
+    generate(*given, None, sampling=GREEDY, **how)
+    next(stream(*given, None, sampling=GREEDY, block=2, **how))
+    beam_search(*given, beam=2, **how)
+    assert asked == [32, 32, 32]
 
 
 def test_half_precision_logits_are_normalised_in_float32():

@@ -207,3 +207,9 @@ def test_drawing_without_keys_or_with_another_number_of_them_is_refused():
         sample(jnp.zeros((2, 3)), row_keys(jax.random.key(0), jnp.arange(3)), Sampling())
     with pytest.raises(InputError, match="seen"):
         s.repetition_penalty(jnp.zeros((2, 3)), jnp.zeros((2, 4), bool), 2.0)
+
+
+def test_what_is_greedy_leaves_one_token_after_the_penalty():
+    seen = jnp.array([False, True, False])
+    left = adjust(jnp.array([1.0, 3.0, 2.0]), Sampling(greedy=True, repetition_penalty=9.0, top_k=2), seen)
+    np.testing.assert_array_equal(left, [-np.inf, -np.inf, 2.0])
