@@ -91,6 +91,8 @@ def test_bfloat16_logits_are_summed_in_float32():
     total, gradient = loss_and_gradient(logits, targets, mask)
     np.testing.assert_allclose(total, oracle(logits, targets, mask)[0], rtol=1e-6)
     assert gradient.dtype == jnp.bfloat16
+    half, wide = (smoothed_cross_entropy(x, targets, mask, 0.5)[0] for x in (logits, logits.astype(jnp.float32)))
+    np.testing.assert_allclose(half, wide, rtol=1e-6)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.7])

@@ -209,6 +209,10 @@ def test_drawing_without_keys_or_with_another_number_of_them_is_refused():
         s.repetition_penalty(jnp.zeros((2, 3)), jnp.zeros((2, 4), bool), 2.0)
 
 
+def test_a_token_exactly_as_likely_as_the_fraction_is_kept():
+    assert jnp.isfinite(s.min_p(jnp.log(jnp.array([0.5, 0.25, 0.125])), 0.5)).tolist() == [True, True, False]
+
+
 def test_what_is_greedy_leaves_one_token_after_the_penalty():
     seen = jnp.array([False, True, False])
     left = adjust(jnp.array([1.0, 3.0, 2.0]), Sampling(greedy=True, repetition_penalty=9.0, top_k=2), seen)
