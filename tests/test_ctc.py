@@ -256,3 +256,10 @@ def test_the_blank_may_be_any_symbol_a_hole_parts_none_and_half_precision_is_sum
     theirs = prefix_beam_search(log_softmax(LOGITS)[:, [1, 2, 0]], beam=64, blank=2)[0]
     assert tuple(symbol + 1 for symbol in theirs.symbols) == max(ALL, key=ALL.get)
     assert theirs.log_probability == pytest.approx(np.log(max(ALL.values())))
+
+
+def test_a_companion_of_weight_0_says_nothing_even_of_what_it_thinks_impossible():
+    log_probs = np.log(np.random.default_rng(3).dirichlet(np.ones(K), size=4))
+    never = bigrams(np.full((K, K), -np.inf))
+    alone = prefix_beam_search(log_probs, beam=8)[0]
+    assert prefix_beam_search(log_probs, beam=8, companion=never, weight=0.0)[0] == alone

@@ -63,7 +63,7 @@ def make_plan(cell: Cell, weights, moment: Moment, state, initial, context) -> P
             return value if sums is None else sums[len(found) - 1]
 
         moment = flags._replace(drive=jax.tree.unflatten(tree, drive))
-        return advance(cell, weights, state, initial, moment, dot, context)[0], list(vectors), list(added)
+        return advance(cell, weights, state, initial, moment, dot, context)[0], vectors, added
 
     rest = (weights, state, initial, moment._replace(drive=None), context)
     _, made, _ = jax.eval_shape(lambda drive, *rest: step(drive, None, *rest), drive, *rest)

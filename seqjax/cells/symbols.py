@@ -126,6 +126,8 @@ def choose_products(symbols: int, steps: int, features: int) -> tuple[Literal["s
     """
     if features < NARROW:
         return "steps", f"a product with vectors of {features} features costs no more than looking its result up"
+    if not isinstance(steps, int):
+        return "steps", "how many steps there are is left open"  # by jax.export
     if not symbols or 2 * symbols > steps:
         return "steps", f"{steps} steps of {symbols} symbols are not two for each"
     return "symbols", f"each symbol's products serve {round(steps / symbols)} steps"

@@ -188,7 +188,7 @@ def _one_step(size: int | None, query, keys, values, mask, bias) -> Array:
 
 
 def count_positions(
-    mask: Array | None, shape: tuple[int, int], *, reset: Array | None = None, count: Array | None = None
+    mask: Array | None, shape: tuple[int, ...], *, reset: Array | None = None, count: Array | None = None
 ) -> Array:
     """The position of every step, counted over real steps; from 0 again at every reset.
 

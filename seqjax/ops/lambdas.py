@@ -255,7 +255,7 @@ def _position(state: LambdaState, embeddings, query, value, mask, seen, fresh):
     size, reach = state.values.shape[1], embeddings.shape[0]
     counted = jnp.cumsum(mask, axis=1)
     slots = jnp.arange(size) - size
-    places = jnp.concatenate([jnp.broadcast_to(slots, (len(mask), size)), counted - 1], axis=1)
+    places = jnp.concatenate([jnp.broadcast_to(slots, (mask.shape[0], size)), counted - 1], axis=1)
     held = (slots >= -state.tokens[:, None])[:, None] & ~fresh[..., None]
     real = jnp.concatenate([held, seen], axis=2)  # (B, C, R - 1 + C)
     values = jnp.concatenate([state.values, value], axis=1)
