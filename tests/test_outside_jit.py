@@ -1,5 +1,7 @@
 """What is called one by one, as in a notebook, searched for leaks, or exported: the same programs every time."""
 
+import gc
+
 import jax
 import jax.numpy as jnp
 import jaxtyping
@@ -45,6 +47,7 @@ def test_an_eager_gradient_compiles_nothing_the_second_time(name, caplog):
 
 def test_leaks_are_looked_for_in_vain():
     params = cells.GRU.init(jax.random.key(0), 2, 3)
+    gc.freeze()  # every trace is searched for: not among all that other tests left
     with jax.checking_leaks():
         jax.make_jaxpr(jax.grad(lambda params: unroll(cells.GRU, params, jnp.ones((2, 5, 2)))[1].sum()))(params)
 
