@@ -22,7 +22,7 @@ from seqjax.cells.contract import Cell, State
 from seqjax.cells.plan import Plan, make_plan
 from seqjax.cells.products import product
 from seqjax.cells.scan import Constants, Inputs, Moment, advance
-from seqjax.cells.smooth import empty_sums, like, split_smooth, wide
+from seqjax.cells.smooth import added, empty_sums, like, split_smooth, wide
 from seqjax.spread import alike
 
 
@@ -202,7 +202,7 @@ class Replay(NamedTuple):
         again = functools.partial(self._again, flags, sums)
         _, pull, now = jax.vjp(again, before, initial, drive, small, smooth, probes, has_aux=True)
         past, initial, drive, small, smooth, deltas = pull((future, arrived))
-        totals = jax.tree.map(jnp.add, totals, (initial, small, smooth))
+        totals = added(totals, (initial, small, smooth))
         rooms = [clock.write(room, new, place) for room, new in zip(rooms, drive, strict=True)]
         own = [None if room is None else clock.write(room, new, place) for room, new in zip(own, deltas, strict=True)]
         vectors = [clock.write(room, now[plan.read.index(i)], place) for i, room in enumerate(vectors)]

@@ -76,7 +76,8 @@ def step(weights: GRUWeights, state: GRUState, drive: GRUDrive, dot=product, con
     """Advance one time step."""
     reset, update, candidate = _sums(weights, state.hidden, drive, dot)
     r, z = half_logistic(jnp.tanh(reset)), half_logistic(jnp.tanh(update))
-    n = jnp.tanh(drive.candidate + r * (candidate + weights.candidate_bias))
+    bias = jax.lax.broadcast_to_rank(weights.candidate_bias, candidate.ndim)
+    n = jnp.tanh(drive.candidate + r * (candidate + bias))
     return GRUState(n + z * (state.hidden - n)), GRUGates(r, z, n)
 
 

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from seqjax.cells.smooth import wide
+
 Initializer = Callable[..., Array]
 
 glorot: Initializer = jax.nn.initializers.glorot_uniform()
@@ -23,8 +25,8 @@ def orthogonal(key: Array, shape: tuple[int, int], dtype=jnp.float32) -> Array:
     Source:
         Saxe, McClelland & Ganguli (2014), Exact Solutions to the Nonlinear Dynamics of Learning.
     """
-    wide = jnp.promote_types(dtype, jnp.float32)  # its decomposition knows no half precision
-    return jax.nn.initializers.orthogonal()(key, shape, wide).astype(dtype)
+    enough = wide(dtype)  # its decomposition knows no half precision
+    return jax.nn.initializers.orthogonal()(key, shape, enough).astype(dtype)
 
 
 def identity(key: Array, shape: tuple[int, int], dtype=jnp.float32) -> Array:

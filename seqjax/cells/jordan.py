@@ -115,7 +115,8 @@ def jordan(
     ) -> tuple[JordanState, JordanGates]:
         """Advance one time step. ``drive``: (*B, H), and perhaps the true output (*B, K)."""
         hidden = activation(dot(state.memory, weights.memory_kernel, drive.hidden))
-        own = output_activation(dot(hidden, weights.output_kernel) + weights.output_bias)
+        bias = jax.lax.broadcast_to_rank(weights.output_bias, hidden.ndim)
+        own = output_activation(dot(hidden, weights.output_kernel) + bias)
         remembered = own if drive.outputs is None else drive.outputs
         return JordanState(decay * state.memory + remembered, own), JordanGates(hidden)
 

@@ -55,7 +55,8 @@ def project(weights: LSTMParams, xs: Array) -> Array:
 
 def step(weights: LSTMParams, state: LSTMState, drive: Array, dot=product, context=None) -> tuple[LSTMState, LSTMGates]:
     """Advance one time step. ``drive``: (*B, 4H)."""
-    i, f, g, o = jnp.split(jnp.tanh(dot(state.hidden, weights.hidden_kernel, drive) + weights.bias), 4, axis=-1)
+    bias = jax.lax.broadcast_to_rank(weights.bias, drive.ndim)
+    i, f, g, o = jnp.split(jnp.tanh(dot(state.hidden, weights.hidden_kernel, drive) + bias), 4, axis=-1)
     gates = LSTMGates(half_logistic(i), half_logistic(f), g, half_logistic(o))
     cell = gates.forget * state.cell + gates.input * gates.candidate
     return LSTMState(gates.output * jnp.tanh(cell), cell), gates

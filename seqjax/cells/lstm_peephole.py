@@ -64,11 +64,13 @@ def step(
 ) -> tuple[LSTMPeepholeState, LSTMPeepholeGates]:
     """Advance one time step. ``drive``: (*B, 4H)."""
     i, f, g, o = jnp.split(dot(state.hidden, weights.hidden_kernel, drive), 4, axis=-1)
-    written = half_logistic(jnp.tanh(i + weights.input_peephole * state.cell))
-    kept = half_logistic(jnp.tanh(f + weights.forget_peephole * state.cell))
+    peepholes = weights.input_peephole, weights.forget_peephole, weights.output_peephole
+    writes, keeps, reads = (jax.lax.broadcast_to_rank(peephole, drive.ndim) for peephole in peepholes)
+    written = half_logistic(jnp.tanh(i + writes * state.cell))
+    kept = half_logistic(jnp.tanh(f + keeps * state.cell))
     candidate = jnp.tanh(g)
     cell = kept * state.cell + written * candidate
-    read = half_logistic(jnp.tanh(o + weights.output_peephole * cell))
+    read = half_logistic(jnp.tanh(o + reads * cell))
     return LSTMPeepholeState(read * jnp.tanh(cell), cell), LSTMPeepholeGates(written, kept, candidate, read)
 
 

@@ -113,7 +113,8 @@ def step(
     weights: LSTMTimeAwareParams, state: LSTMTimeAwareState, drive: VisitsDrive, dot=product, context=None
 ) -> tuple[LSTMTimeAwareState, LSTMTimeAwareGates]:
     """Advance one visit. ``drive``: (*B, 4H) and g(Δt) (*B, 1)."""
-    short_term = jnp.tanh(dot(state.cell, weights.decay_kernel) + weights.decay_bias)
+    bias = jax.lax.broadcast_to_rank(weights.decay_bias, state.cell.ndim)
+    short_term = jnp.tanh(dot(state.cell, weights.decay_kernel) + bias)
     faded = state.cell - short_term + short_term * drive.kept
     i, f, g, o = jnp.split(jnp.tanh(dot(state.hidden, weights.hidden_kernel, drive.gates)), 4, axis=-1)
     gates = LSTMTimeAwareGates(half_logistic(i), half_logistic(f), g, half_logistic(o), short_term, drive.kept)

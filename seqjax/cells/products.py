@@ -20,13 +20,13 @@ PARTS = 4
 
 
 def product(vector: Array, matrix, add: Array | None = None) -> Array:
-    """The plain ``dot``: vector (*B, I) times matrix (I, J), plus ``add`` (*B, J).
+    """The plain ``dot``: vector (*B, I) times matrix (I, J), plus ``add``, (*B, J) or (J,).
 
     Rows that ``jax.vmap`` hides count as one: give batch axes to :func:`seqjax.unroll` itself, which is faster.
     """
     parts, _ = choose_parts(math.prod(vector.shape[:-1]), matrix.shape, matrix.dtype, jax.default_backend())
     result = vector @ matrix if parts == 1 else _in_parts(parts, vector, matrix)
-    return result if add is None else add + result
+    return result if add is None else jax.lax.broadcast_to_rank(add, result.ndim) + result
 
 
 def choose_parts(rows: int, shape: tuple[int, ...], dtype, backend: str) -> tuple[int, str]:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from seqjax.cells.contract import Cell, State
 from seqjax.cells.scan import Constants, Inputs
-from seqjax.cells.smooth import empty_sums, like, split_smooth
+from seqjax.cells.smooth import added, empty_sums, like, split_smooth
 from seqjax.spread import alike
 
 
@@ -93,7 +93,7 @@ def _backward(method, cell, reverse, axis, length, saved, cotangents):
             jax.lax.dynamic_update_slice_in_dim(leaf, value, begin, axis)
             for leaf, value in zip(gradients, new, strict=True)
         ]
-        return (past, jax.tree.map(jnp.add, totals, grown), gradients), None
+        return (past, added(totals, grown), gradients), None
 
     carry = cotangents[0], empty_sums(smooth_constants), jax.tree.map(jnp.zeros_like, smooth_inputs)
     (start, totals, gradients), _ = jax.lax.scan(body, alike(carry), jnp.arange(count), reverse=True)

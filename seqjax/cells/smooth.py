@@ -28,13 +28,19 @@ def split_smooth(tree):
 
 
 def wide(dtype):
-    """float32, or the type itself where it is wider."""
-    return jnp.promote_types(dtype, jnp.float32)
+    """float32, or the type itself where it is wider; also where JAX is told to promote no type by itself."""
+    with jax.numpy_dtype_promotion("standard"):
+        return jnp.promote_types(dtype, jnp.float32)
 
 
 def empty_sums(tree):
     """Zeros to add many gradients of such leaves to."""
     return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, wide(leaf.dtype)), tree)
+
+
+def added(sums, tree):
+    """Such sums with one gradient more."""
+    return jax.tree.map(lambda total, leaf: total + leaf.astype(total.dtype), sums, tree)
 
 
 def for_each_turn(tree):

@@ -135,7 +135,9 @@ def arrange(cell: Cell, params, xs, state, initial, mask, reset, reverse: bool, 
     batch_shape, time = check_inputs(xs, mask, reset)
     if mask is not None:
         xs = jax.tree.map(lambda leaf: jnp.where(mask[..., None], leaf, jnp.zeros_like(leaf)), xs)
-    dtype = jnp.result_type(*jax.tree.leaves((params, xs)))
+    leaves = jax.tree.leaves((params, xs))
+    floating = [leaf for leaf in leaves if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)]
+    dtype = jnp.result_type(*(floating or leaves))
     with reading(cell, params):
         weights, zero = cell.prepare(params), cell.initial_state(params, batch_shape, dtype)
     check_own_state(cell, zero, batch_shape)
