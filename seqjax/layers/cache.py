@@ -13,6 +13,7 @@ from jax import Array
 from seqjax.checks import InputError
 from seqjax.ops.attention import attention, masked_softmax
 from seqjax.ops.masks import Structured
+from seqjax.ops.precision import wide
 
 
 class Cache(NamedTuple):
@@ -179,8 +180,8 @@ def _one_step(size: int | None, query, keys, values, mask, bias) -> Array:
     rows, _, heads, width = query.shape
     groups = keys.shape[1]
     keys, values = keys[:, :, :size], values[:, :, :size]
-    split, wide = query.reshape(rows, groups, heads // groups, width), jnp.promote_types(query.dtype, jnp.float32)
-    scores = jnp.einsum("bgrk,bgsk->bgrs", split, keys, preferred_element_type=wide) * width**-0.5
+    split = query.reshape(rows, groups, heads // groups, width)
+    scores = jnp.einsum("bgrk,bgsk->bgrs", split, keys, preferred_element_type=wide(query.dtype)) * width**-0.5
     if bias is not None:
         scores = scores + bias[..., :size].reshape(scores.shape)
     weights = masked_softmax(scores, None if mask is None else mask[:, None, :, :size]).astype(values.dtype)

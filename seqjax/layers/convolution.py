@@ -46,8 +46,9 @@ class CausalConvolution(nnx.Module):
         """Map ``xs`` (B, T, D), real steps at the front, to (B, T, H); see :func:`causal_convolution`."""
         taps = self.taps[...]
         if self.scale is not None:
-            taps = taps * (self.scale[...] / jnp.maximum(_length(taps), 1e-12))
-        return causal_convolution(xs, taps, dilation=self.dilation, window=window, documents=documents) + self.bias[...]
+            taps = taps * (self.scale[...] / jnp.maximum(_length(taps), 1e-12))[None, None]
+        ys = causal_convolution(xs, taps, dilation=self.dilation, window=window, documents=documents)
+        return ys + self.bias[None, None]
 
 
 class ConvolutionBlock(nnx.Module):

@@ -34,7 +34,7 @@ class Linear(nnx.Module):
         """Map (*B, D) to (*B, H)."""
         check_shape("Linear", "xs", xs, "(*B, D)", (*xs.shape[:-1], self.kernel.shape[0]))
         ys = flat_product(xs, self.kernel[...])
-        return ys if self.bias is None else ys + self.bias[...]
+        return ys if self.bias is None else ys + jax.lax.broadcast_to_rank(self.bias[...], ys.ndim)
 
 
 def flat_product(xs: Array, kernel: Array) -> Array:

@@ -12,6 +12,7 @@ from seqjax.ops.attention_choice import choose_attention, library_attention
 from seqjax.ops.attention_chunked import chunked_attention
 from seqjax.ops.attention_dropout import check_dropout, drop_weights
 from seqjax.ops.masks import Structured, hide
+from seqjax.ops.precision import wide
 
 METHODS = ("auto", "plain", "chunked", "library")
 
@@ -35,7 +36,7 @@ def masked_softmax(scores: Array, mask: Array | None = None) -> Array:
         >>> masked_softmax(jnp.array([[1.0, 1.0, jnp.nan], [1.0, 2.0, 3.0]]), mask).tolist()
         [[0.5, 0.5, 0.0], [0.0, 0.0, 0.0]]
     """
-    scores = scores.astype(_wide(scores))
+    scores = scores.astype(wide(scores.dtype))
     if mask is not None:
         check_visible("masked_softmax", mask, scores.shape)
         scores = jnp.where(mask, scores, -jnp.inf)
@@ -165,11 +166,11 @@ def _plain(query, key, value, mask, bias, rate, keys) -> tuple[Array, Array]:
         mask = mask.expand(T, S)
     query, key, value = hide(query, key, value, mask)
     rows = jnp.moveaxis(query.reshape(*batch, T, G, N // G, K), -4, -2).reshape(*batch, G, N // G * T, K)
-    scores = jnp.einsum("...gxk,...sgk->...gxs", rows, key, preferred_element_type=_wide(query))
+    scores = jnp.einsum("...gxk,...sgk->...gxs", rows, key, preferred_element_type=wide(query.dtype))
     scores = scores.reshape(*batch, N, T, S) * K**-0.5
-    weights = masked_softmax(
-        scores if bias is None else scores + bias, None if mask is None else jnp.expand_dims(mask, -3)
-    )
+    if bias is not None:
+        scores += jax.lax.broadcast_to_rank(bias, scores.ndim).astype(wide(bias.dtype))
+    weights = masked_softmax(scores, None if mask is None else jnp.expand_dims(mask, -3))
     dropped = drop_weights(weights, rate, keys).astype(value.dtype).reshape(*batch, G, N // G * T, S)
     ys = jnp.einsum("...gxs,...sgj->...gxj", dropped, value).reshape(*batch, G, N // G, T, value.shape[-1])
     return jnp.moveaxis(ys, -2, -4).reshape(*batch, T, N, value.shape[-1]), weights
@@ -243,7 +244,3 @@ def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
     if len(shape) > len(to):
         return False
     return all(size in (1, want) for size, want in zip(reversed(shape), reversed(to), strict=False))
-
-
-def _wide(x: Array):
-    return jnp.promote_types(x.dtype, jnp.float32)

@@ -120,7 +120,7 @@ def _looking_with(bias: Array, mask: Array | None, causal: bool, shape: tuple[in
     """Which queries look at anything, (*B, T, N, 1), where a bias of -inf forbids a key as a mask does."""
     seen = jnp.broadcast_to(~jnp.isneginf(bias), shape)
     if causal:
-        seen &= jnp.tril(jnp.ones(shape[-2:], bool))
+        seen &= jnp.broadcast_to(jnp.tril(jnp.ones(shape[-2:], bool)), shape)
     if mask is not None:
         seen &= mask.reshape(*shape[:-3], 1, *shape[-2:])
     return jnp.swapaxes(seen.any(axis=-1), -1, -2)[..., None]

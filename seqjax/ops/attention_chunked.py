@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from seqjax.ops import attention_cuts as cuts
+from seqjax.ops import precision
 from seqjax.ops.attention_cuts import Extras, Pieces, Sizes, product, rectangle
 from seqjax.spread import alike
 
@@ -71,7 +72,7 @@ def _attend(sizes: Sizes, pieces: Pieces, bias: Array | None, extras: Extras) ->
 
 def _forward(sizes: Sizes, pieces: Pieces, bias: Array | None, extras: Extras):
     """Outputs, and what the gradient needs."""
-    wide = jnp.promote_types(pieces.query.dtype, jnp.float32)
+    wide = precision.wide(pieces.query.dtype)
 
     def rows(numbered):
         i, query = numbered

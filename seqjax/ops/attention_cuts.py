@@ -14,6 +14,7 @@ from jax import Array
 
 from seqjax.ops.attention_dropout import BLOCK, drop_weights
 from seqjax.ops.masks import Structured, combine
+from seqjax.ops.precision import wide
 
 CELLS = {"cpu": 2**18, "accelerator": 2**24}  # weights in one rectangle, of all heads together
 LEAST, MOST = 128, 1024  # queries, or keys, in a rectangle
@@ -161,7 +162,7 @@ def masked_scores(pieces: Pieces, bias: Array | None, where: Rectangle) -> Array
     scores = product("bgxk,bgsk->bgxs", pieces.query, pieces.key) * pieces.query.shape[-1] ** -0.5
     heads = by_head(scores, where.sizes)
     if bias is not None:
-        heads = heads + narrow(bias, where.sizes, *where.place)
+        heads = heads + narrow(bias, where.sizes, *where.place).astype(wide(bias.dtype))
     if where.visible is not None:
         heads = jnp.where(where.visible[:, None], heads, -jnp.inf)
     return heads.reshape(scores.shape)
@@ -186,4 +187,4 @@ def by_head(x: Array, sizes: Sizes) -> Array:
 
 def product(formula: str, a: Array, b: Array) -> Array:
     """An einsum that is summed, and returned, in float32 or wider."""
-    return jnp.einsum(formula, a, b, preferred_element_type=jnp.promote_types(a.dtype, jnp.float32))
+    return jnp.einsum(formula, a, b, preferred_element_type=wide(a.dtype))

@@ -6,6 +6,7 @@ Source: Dozat & Manning (2017), Deep Biaffine Attention for Neural Dependency Pa
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -56,8 +57,9 @@ def arc_scores(weights: ArcWeights, dependents: Array, heads: Array, mask: Array
     check_mask("arc_scores", "mask", mask, "(*B, T)", (*lead, words))
     real = jnp.concatenate([jnp.ones((*lead, 1), bool), mask], axis=-1)
     dependents, heads = jnp.where(mask[..., None], dependents, 0), jnp.where(real[..., None], heads, 0)
-    scores = jnp.einsum("...td,...sd->...ts", dependents @ weights.kernel + weights.prior, heads)
-    allowed = real[..., None, :] & ~jnp.eye(words, words + 1, 1, dtype=bool)
+    queries = dependents @ weights.kernel + jax.lax.broadcast_to_rank(weights.prior, dependents.ndim)
+    scores = jnp.einsum("...td,...sd->...ts", queries, heads)
+    allowed = real[..., None, :] & ~jax.lax.broadcast_to_rank(jnp.eye(words, words + 1, 1, dtype=bool), scores.ndim)
     return jnp.where(mask[..., None], jnp.where(allowed, scores, -jnp.inf), 0)
 
 
@@ -87,7 +89,8 @@ def label_scores(weights: LabelWeights, dependents: Array, heads: Array, mask: A
     dependents, heads = jnp.where(mask[..., None], dependents, 0), jnp.where(mask[..., None], heads, 0)
     mapped = (dependents @ weights.kernel.reshape(width, -1)).reshape(*lead, words, -1, width)
     scores = jnp.einsum("...tle,...te->...tl", mapped, heads)
-    scores += dependents @ weights.dependent + heads @ weights.head + weights.bias
+    bias = jax.lax.broadcast_to_rank(weights.bias, scores.ndim)
+    scores += dependents @ weights.dependent + heads @ weights.head + bias
     return jnp.where(mask[..., None], scores, 0)
 
 

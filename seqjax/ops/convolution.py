@@ -80,7 +80,7 @@ def last_steps(xs: Array, window: Array, count: Array | None, documents: Array |
         whole = jnp.where((ones == documents[:, -1:])[..., None], whole, 0)
     if count is None:
         return whole[:, xs.shape[1] :]
-    at = count[:, None] + jnp.arange(back)
+    at = count[:, None] + jnp.arange(back)[None]
     return jnp.take_along_axis(whole, at[..., None], axis=1)
 
 

@@ -17,6 +17,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from seqjax.checks import InputError, check_ids, check_mask, check_shape
+from seqjax.ops.precision import wide
 from seqjax.spread import alike
 
 FORBIDDEN = -1e4  # nats: exp of it is 0 in every type, and no sum of them is infinite
@@ -71,12 +72,13 @@ def _log_partition(emissions: Array, transitions: Transitions, mask: Array) -> A
 
     def step(alpha, now):
         emission, real, first = now
-        moved = jax.nn.logsumexp(alpha[..., :, None] + between, axis=-2)
+        moved = jax.nn.logsumexp(alpha[..., :, None] + jax.lax.broadcast_to_rank(between, alpha.ndim + 1), axis=-2)
         moved = jnp.where(first[..., None], start, moved) + emission
         return jnp.where(real[..., None], moved, alpha), None
 
     alpha, _ = jax.lax.scan(step, _nothing(emissions), _over_time(emissions, mask, _first(mask)))
-    return jnp.where(mask.any(axis=-1), jax.nn.logsumexp(alpha + end, axis=-1), 0)
+    alpha += jax.lax.broadcast_to_rank(end, alpha.ndim)
+    return jnp.where(mask.any(axis=-1), jax.nn.logsumexp(alpha, axis=-1), 0)
 
 
 def sequence_score(emissions: Array, tags: ArrayLike, transitions: Transitions, mask: ArrayLike | None = None) -> Array:
@@ -172,7 +174,7 @@ def _viterbi(emissions: Array, transitions: Transitions, mask: Array) -> tuple[A
 
     def forward(best, now):
         emission, real, first = now
-        scores = best[..., :, None] + between
+        scores = best[..., :, None] + jax.lax.broadcast_to_rank(between, best.ndim + 1)
         moved = jnp.where(first[..., None], start, scores.max(axis=-2)) + emission
         came_from = jnp.where((real & ~first)[..., None], scores.argmax(axis=-2).astype(jnp.int32), stay)
         return jnp.where(real[..., None], moved, best), came_from
@@ -181,9 +183,10 @@ def _viterbi(emissions: Array, transitions: Transitions, mask: Array) -> tuple[A
         return jnp.take_along_axis(came_from, tag[..., None], axis=-1)[..., 0], tag
 
     best, came_from = jax.lax.scan(forward, _nothing(emissions), _over_time(emissions, mask, _first(mask)))
-    last = (best + end).argmax(axis=-1).astype(jnp.int32)
+    best += jax.lax.broadcast_to_rank(end, best.ndim)
+    last = best.argmax(axis=-1).astype(jnp.int32)
     _, tags = jax.lax.scan(backward, last, came_from, reverse=True)
-    score = jnp.where(mask.any(axis=-1), (best + end).max(axis=-1), 0)
+    score = jnp.where(mask.any(axis=-1), best.max(axis=-1), 0)
     return jnp.where(mask, jnp.moveaxis(tags, 0, -1), 0), score
 
 
@@ -214,7 +217,7 @@ def _checked(where: str, emissions: Array, transitions: Transitions, mask) -> tu
     if mask is None:
         mask = jnp.ones(steps, bool)
     check_mask(where, "mask", mask, "(*B, T)", steps)
-    mask, dtype = jnp.asarray(mask), jnp.promote_types(emissions.dtype, jnp.float32)
+    mask, dtype = jnp.asarray(mask), wide(emissions.dtype)
     given = [jnp.asarray(score).astype(dtype) for score in (emissions, *transitions)]
     emissions, *scores = (jnp.where(jnp.isneginf(score), FORBIDDEN, score) for score in given)
     return alike((jnp.where(mask[..., None], emissions, 0), Transitions(*scores), mask))

@@ -43,7 +43,7 @@ def highway(params: HighwayParams, xs: Array) -> Array:
     width = xs.shape[-1]
     check_shape("highway", "kernel", params.kernel, "(D, 2D)", (width, 2 * width))
     check_shape("highway", "bias", params.bias, "(2D,)", (2 * width,))
-    both = xs.reshape(-1, width) @ params.kernel + params.bias
+    both = xs.reshape(-1, width) @ params.kernel + params.bias[None]
     changed, gate = jnp.split(both.reshape(*xs.shape[:-1], 2 * width), 2, axis=-1)
     open_share = jax.nn.sigmoid(gate)
     return open_share * jax.nn.relu(changed) + (1 - open_share) * xs

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from seqjax.checks import InputError, check_floating, check_mask, check_shape
+from seqjax.ops import precision
 from seqjax.ops.attention import masked_softmax
 from seqjax.spread import alike
 
@@ -48,7 +49,7 @@ def empty_lambda(rows: int, keys: int, values: int, reach: int, dtype=jnp.float3
         >>> [leaf.shape for leaf in empty_lambda(2, 4, 3, 8)]
         [(2, 4), (2, 4), (2, 4, 3), (2, 7, 3), (2,)]
     """
-    wide = jnp.promote_types(dtype, jnp.float32)
+    wide = precision.wide(dtype)
     return LambdaState(
         jnp.full((rows, keys), -jnp.inf, wide),
         jnp.zeros((rows, keys), wide),
@@ -115,7 +116,7 @@ def lambda_layer(
 
 def _from_own(query: Array, key: Array, value: Array, mask: Array | None, documents: Array) -> Array:
     """All values of a step's own document (B, T), weighted with a softmax of its keys: (B, T, N, J)."""
-    wide = jnp.promote_types(key.dtype, jnp.float32)
+    wide = precision.wide(key.dtype)
     keys = key.astype(wide) if mask is None else jnp.where(mask[..., None], key.astype(wide), -jnp.inf)
 
     def highest(keys, documents):
@@ -226,7 +227,7 @@ def _chunks(state: LambdaState, embeddings, inputs) -> tuple[LambdaState, Array]
 def _chunk(state: LambdaState, embeddings, query, key, value, mask, reset) -> tuple[LambdaState, Array]:
     """The state after C steps, and their outputs (B, C, N, J)."""
     documents = jnp.cumsum(reset, axis=1)
-    earlier = jnp.tril(jnp.ones((key.shape[1],) * 2, bool)) & mask[:, None]
+    earlier = jnp.tril(jnp.ones((key.shape[1],) * 2, bool))[None] & mask[:, None]
     seen = earlier & (documents[:, :, None] == documents[:, None])  # (B, C, C): step n reads step m
     fresh = documents > 0  # (B, C): a reset lies between the state and the step
     content, far = _content(state, query, key, value, seen, fresh)
@@ -254,18 +255,18 @@ def _position(state: LambdaState, embeddings, query, value, mask, seen, fresh):
     """The last R values, weighted by distance: outputs, and the new last values and their number."""
     size, reach = state.values.shape[1], embeddings.shape[0]
     counted = jnp.cumsum(mask, axis=1)
-    slots = jnp.arange(size) - size
+    slots = jnp.arange(size)[None] - size
     places = jnp.concatenate([jnp.broadcast_to(slots, (mask.shape[0], size)), counted - 1], axis=1)
     held = (slots >= -state.tokens[:, None])[:, None] & ~fresh[..., None]
     real = jnp.concatenate([held, seen], axis=2)  # (B, C, R - 1 + C)
     values = jnp.concatenate([state.values, value], axis=1)
     distance = counted[:, :, None] - 1 - places[:, None]
-    chosen = real[..., None] & (distance[..., None] == jnp.arange(reach))  # (B, C, R - 1 + C, R)
+    chosen = real[..., None] & (distance[..., None] == jnp.arange(reach)[None, None, None])  # (B, C, R - 1 + C, R)
     shares = jnp.einsum("bcnk,rk->bcnr", query, embeddings)
     weights = jnp.einsum("bcnr,bcmr->bcnm", shares, chosen.astype(shares.dtype))
     left = real[:, -1]  # (B, R - 1 + C): what the last step could read is what is left
     rank = jnp.cumsum(left[:, ::-1], axis=1)[:, ::-1]
-    kept = left[:, None] & (rank[:, None] == (size - jnp.arange(size))[:, None])
+    kept = left[:, None] & (rank[:, None] == (size - jnp.arange(size))[None, :, None])
     last = jnp.einsum("bwm,bmj->bwj", kept.astype(values.dtype), values)
     now = jnp.where(fresh[:, -1], 0, state.tokens) + jnp.sum(seen[:, -1], axis=1, dtype=jnp.int32)
     return jnp.einsum("bcnm,bmj->bcnj", weights, values), (last.astype(state.values.dtype), now)

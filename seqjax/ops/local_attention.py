@@ -11,6 +11,7 @@ from jax import Array
 from seqjax.checks import check_mask, check_shape
 from seqjax.ops.attention import masked_softmax
 from seqjax.ops.masks import check_width
+from seqjax.ops.precision import wide
 
 
 def local_m(scores: Array, steps: Array, mask: Array, *, width: int) -> Array:
@@ -75,9 +76,9 @@ def local_p(scores: Array, place: Array, mask: Array, *, width: int) -> Array:
     """
     check_mask("local_p", "mask", mask, "(*B, S)", (*scores.shape[:-2], scores.shape[-1]))
     check_shape("local_p", "place", place, "(*B, T)", scores.shape[:-1])
-    wide = jax.nn.sigmoid(place.astype(jnp.promote_types(place.dtype, jnp.float32)))
-    count = jnp.sum(mask, axis=-1, dtype=wide.dtype)
-    distance, near = _near("local_p", scores, wide * count[..., None], mask, width)
+    share = jax.nn.sigmoid(place.astype(wide(place.dtype)))
+    count = jnp.sum(mask, axis=-1, dtype=share.dtype)
+    distance, near = _near("local_p", scores, share * count[..., None], mask, width)
     return masked_softmax(scores, near) * jnp.exp(-2 * jnp.square(distance / width))
 
 

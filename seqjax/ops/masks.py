@@ -30,7 +30,7 @@ def padding(lengths: ArrayLike, size: int) -> Array:
     lengths = jnp.asarray(lengths)
     if lengths.size and not isinstance(lengths, jax.core.Tracer):
         check_lengths("padding", lengths, size)
-    return jnp.arange(size) < lengths[..., None]
+    return jax.lax.broadcast_to_rank(jnp.arange(size), lengths.ndim + 1) < lengths[..., None]
 
 
 def causal(T: int, S: int | None = None, *, first: ArrayLike = 0) -> Array:
@@ -76,6 +76,7 @@ def segments(queries: Array, keys: Array) -> Array:
         >>> segments(jnp.array([1, 2]), jnp.array([1, 1, 2])).astype(int).tolist()
         [[1, 1, 0], [0, 0, 1]]
     """
+    queries, keys = _level(queries, keys)
     return queries[..., :, None] == keys[..., None, :]
 
 
@@ -89,7 +90,7 @@ def combine(*masks: Array | None) -> Array | None:
         True
     """
     given = [mask for mask in masks if mask is not None]
-    return functools.reduce(jnp.logical_and, given) if given else None
+    return functools.reduce(jnp.logical_and, _level(*given)) if given else None
 
 
 @functools.partial(
@@ -137,6 +138,7 @@ class Structured:
         """The same as an array that broadcasts to (*B, T, S); None where every query may look everywhere."""
         queries = jnp.arange(T) if self.query_positions is None else self.query_positions
         keys = jnp.arange(S) if self.key_positions is None else self.key_positions
+        queries, keys = _level(queries, keys)
         distance = queries[..., :, None] - keys[..., None, :]
         return combine(
             None if self.keys is None else self.keys[..., None, :],
@@ -146,6 +148,12 @@ class Structured:
             if self.query_segments is None or self.key_segments is None
             else segments(self.query_segments, self.key_segments),
         )
+
+
+def _level(*arrays: Array) -> list[Array]:
+    """They, with axes of size 1 before their own where others have more."""
+    rank = max(map(np.ndim, arrays))
+    return [jax.lax.broadcast_to_rank(array, rank) for array in arrays]
 
 
 def hide(query: Array, key: Array, value: Array, mask: Array | None) -> tuple[Array, Array, Array]:

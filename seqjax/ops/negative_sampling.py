@@ -47,7 +47,7 @@ def _forward(xs: Array, candidates: Array, positives: Array, negatives: float):
     scores = jnp.einsum("bte,bje->btj", xs, candidates).astype(jnp.float32)
     pairs = positives.sum(-1, keepdims=True)
     weights = jnp.concatenate([positives, jnp.broadcast_to(pairs * (negatives / S), (*pairs.shape[:-1], S))], axis=-1)
-    side = jnp.where(jnp.arange(J + S) < J, -1.0, 1.0)
+    side = jnp.where(jnp.arange(J + S) < J, -1.0, 1.0)[None, None]
     wrong = scores * side
     small = jnp.exp(-jnp.abs(wrong))
     total = (weights * (jnp.maximum(wrong, 0) + jnp.log1p(small))).sum()

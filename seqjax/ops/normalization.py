@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from seqjax.checks import check_floating, check_shape
+from seqjax.ops.precision import wide
 
 
 def layer_norm(x: Array, scale: Array, bias: Array | None, epsilon: float = 1e-5) -> Array:
@@ -35,13 +36,13 @@ def layer_norm(x: Array, scale: Array, bias: Array | None, epsilon: float = 1e-5
     """
     check_floating("layer_norm", "x", x)
     check_shape("layer_norm", "scale", scale, "(D,)", x.shape[-1:])
-    wide = _wide(x)
-    centred = wide - jnp.mean(wide, axis=-1, keepdims=True)
+    given = x.astype(wide(x.dtype))
+    centred = given - jnp.mean(given, axis=-1, keepdims=True)
     variance = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
-    y = centred * lax.rsqrt(variance + epsilon) * scale
+    y = centred * lax.rsqrt(variance + epsilon) * _beside(x, scale)
     if bias is not None:
         check_shape("layer_norm", "bias", bias, "(D,)", x.shape[-1:])
-        y = y + bias
+        y = y + _beside(x, bias)
     return y.astype(x.dtype)
 
 
@@ -70,9 +71,11 @@ def rms_norm(x: Array, scale: Array, epsilon: float = 1e-6) -> Array:
     """
     check_floating("rms_norm", "x", x)
     check_shape("rms_norm", "scale", scale, "(D,)", x.shape[-1:])
-    wide = _wide(x)
-    return (wide * lax.rsqrt(jnp.mean(jnp.square(wide), axis=-1, keepdims=True) + epsilon) * scale).astype(x.dtype)
+    given = x.astype(wide(x.dtype))
+    normal = given * lax.rsqrt(jnp.mean(jnp.square(given), axis=-1, keepdims=True) + epsilon)
+    return (normal * _beside(x, scale)).astype(x.dtype)
 
 
-def _wide(x: Array) -> Array:
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+def _beside(x: Array, vector: Array) -> Array:
+    """A vector (D,) with as many axes as ``x`` (*B, D), float32 or wider."""
+    return lax.broadcast_to_rank(vector, x.ndim).astype(wide(vector.dtype))

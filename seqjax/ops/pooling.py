@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from seqjax.checks import InputError, check_count, check_floating, check_mask, check_shape
+from seqjax.ops.precision import wide
 
 POOLINGS = ("last", "mean", "max", "sum", "attention")
 
@@ -67,8 +68,8 @@ def pool_mean(xs: Array, mask: Array) -> Array:
     """
     real = _checked("pool_mean", xs, mask)
     kind = jnp.result_type(real.dtype, 1.0)
-    wide = jnp.promote_types(kind, jnp.float32)  # half precision holds numbers whose sum it does not
-    return (real.sum(axis=1, dtype=wide) / jnp.maximum(mask.sum(axis=1), 1)[:, None].astype(wide)).astype(kind)
+    summed = wide(kind)  # half precision holds numbers whose sum it does not
+    return (real.sum(axis=1, dtype=summed) / jnp.maximum(mask.sum(axis=1), 1)[:, None].astype(summed)).astype(kind)
 
 
 def pool_max(xs: Array, mask: Array) -> Array:

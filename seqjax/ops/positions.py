@@ -4,11 +4,13 @@ Positions are integers counted over real tokens, e.g. ``jnp.cumsum(mask, axis=-1
 B batch, T queries, S keys, N heads, K head width.
 """
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from seqjax.checks import InputError, check_choice, check_count, check_floating, check_shape
+from seqjax.ops.precision import wide
 
 
 def sinusoidal(positions: Array, features: int) -> Array:
@@ -34,7 +36,7 @@ def sinusoidal(positions: Array, features: int) -> Array:
     pairs = (features + 1) // 2
     dtype = jnp.result_type(float)
     rates = jnp.asarray(10000.0 ** (-2.0 * np.arange(pairs) / max(features, 1)), dtype)
-    angles = positions[..., None].astype(dtype) * rates
+    angles = positions[..., None].astype(dtype) * jax.lax.broadcast_to_rank(rates, positions.ndim + 1)
     both = jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1)
     return both.reshape(*positions.shape, 2 * pairs)[..., :features]
 
@@ -78,16 +80,16 @@ def rotary(x: Array, positions: Array, *, base: float = 10000.0, pairing: str = 
     if jnp.ndim(positions) == 1:
         positions = jnp.broadcast_to(positions, (*x.shape[:-3], len(positions)))
     check_shape("rotary", "positions", positions, "(*B, T)", x.shape[:-2])
-    dtype = jnp.promote_types(x.dtype, jnp.float32)
+    dtype = wide(x.dtype)
     half = x.shape[-1] // 2
     rates = jnp.asarray(float(base) ** (-np.arange(half) / max(half, 1)), dtype)
-    angles = (positions[..., None].astype(dtype) * rates)[..., None, :]
+    angles = positions[..., None, None].astype(dtype) * jax.lax.broadcast_to_rank(rates, x.ndim)
     cos, sin = jnp.cos(angles), jnp.sin(angles)
-    wide = x.astype(dtype)
+    given = x.astype(dtype)
     if pairing == "halves":
-        a, b = wide[..., :half], wide[..., half:]
+        a, b = given[..., :half], given[..., half:]
         return jnp.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1).astype(x.dtype)
-    a, b = wide[..., 0::2], wide[..., 1::2]
+    a, b = given[..., 0::2], given[..., 1::2]
     return jnp.stack([a * cos - b * sin, a * sin + b * cos], axis=-1).reshape(x.shape).astype(x.dtype)
 
 
@@ -131,4 +133,4 @@ def alibi_bias(query_positions: Array, key_positions: Array, heads: int) -> Arra
     """
     distance = jnp.abs(query_positions[..., None, :, None] - key_positions[..., None, None, :])
     slopes = alibi(heads)
-    return -slopes[:, None, None] * distance.astype(slopes.dtype)
+    return -jax.lax.broadcast_to_rank(slopes[:, None, None], distance.ndim) * distance.astype(slopes.dtype)

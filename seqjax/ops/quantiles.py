@@ -39,7 +39,7 @@ def pinball(forecasts: ArrayLike, targets: ArrayLike, quantiles: Sequence[float]
     check_shape("pinball", "forecasts", forecasts, "(*B, Q)", (*targets.shape, len(quantiles)))
     short = targets[..., None] - forecasts
     kind = jnp.result_type(short.dtype, 1.0)
-    over = np.asarray(quantiles, np.float64)
+    over = np.asarray(quantiles, np.float64).reshape((1,) * targets.ndim + (-1,))
     return jnp.maximum(jnp.asarray(over, kind) * short, jnp.asarray(over - 1, kind) * short)
 
 

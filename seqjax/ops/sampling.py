@@ -109,7 +109,7 @@ def top_p(logits: Array, probability: float) -> Array:
     ids = jnp.argsort(logits, axis=-1, descending=True, stable=True)
     shares = jnp.take_along_axis(jax.nn.softmax(logits, axis=-1), ids, axis=-1)
     before = jnp.cumsum(shares, axis=-1) - shares
-    first = jnp.arange(logits.shape[-1]) == 0
+    first = jax.lax.broadcast_to_rank(jnp.arange(logits.shape[-1]) == 0, logits.ndim)
     keep = jnp.put_along_axis(jnp.zeros(logits.shape, bool), ids, first | (before < probability), -1, inplace=False)
     return jnp.where(keep, logits, -jnp.inf)
 

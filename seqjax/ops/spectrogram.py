@@ -113,13 +113,13 @@ def log_mel(
     kind = samples.dtype
     filters = jnp.asarray(mel_filters(bands, size, rate, low, high), kind)
     frames = max(0, (samples.shape[1] - window) // hop + 1)
-    real = jnp.arange(frames) * hop + window <= mask.sum(axis=1, keepdims=True)
+    real = jnp.arange(frames)[None] * hop + window <= mask.sum(axis=1, keepdims=True)
     if not frames:
         return jnp.zeros((len(samples), 0, bands), kind), real
     samples = to_front(jnp.where(mask, samples, 0)[..., None], mask)[..., 0]
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
     places = np.arange(frames)[:, None] * hop + np.arange(window)
-    spectrum = jnp.fft.rfft(samples[:, places] * jnp.asarray(hann, kind), size)
+    spectrum = jnp.fft.rfft(samples[:, places] * jnp.asarray(hann[None, None], kind), size)
     power = (jnp.square(spectrum.real) + jnp.square(spectrum.imag)) / float(np.sum(hann**2))
     found = jnp.log(FLOOR + jnp.matmul(power, filters, precision=jax.lax.Precision.HIGHEST))
     return jnp.where(real[..., None], found, 0), real
@@ -141,7 +141,7 @@ def standardised(features: Array, mask: ArrayLike) -> Array:
         [-1.0, 1.0, 0.0]
     """
     real = jnp.asarray(mask)[..., None]
-    count = jnp.maximum(real.sum(axis=1, keepdims=True), 1)
+    count = jnp.maximum(real.sum(axis=1, keepdims=True), 1).astype(features.dtype)
     centred = jnp.where(real, features, 0)
     centred = jnp.where(real, centred - centred.sum(axis=1, keepdims=True) / count, 0)
     return centred / jnp.sqrt(jnp.square(centred).sum(axis=1, keepdims=True) / count + 1e-4)
