@@ -113,7 +113,7 @@ def _first(state, last: Array, rules: BeamRules) -> Search:
     rows, beam, size = last.shape[0], rules.beam, rules.max_tokens
     blank = 0 if rules.end is None else rules.end
     by_rank = jnp.zeros((rows, beam), jnp.int32)
-    ranks = by_rank + jnp.arange(beam, dtype=jnp.int32)
+    ranks = by_rank + jnp.arange(beam, dtype=jnp.int32)[None]
     tokens = jnp.full((rows, beam, size), blank, jnp.int32)
     totals = jnp.where(ranks == 0, 0.0, -jnp.inf)  # one hypothesis, that says nothing yet
     none = jnp.full((rows, rules.n_best), -jnp.inf)

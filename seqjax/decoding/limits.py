@@ -97,7 +97,7 @@ def _way_out(logits: Array, end: int | None) -> Array:
     """The end alone where the model holds it possible, else all that it holds possible."""
     if end is None:
         return logits
-    is_end = jnp.arange(logits.shape[-1]) == end
+    is_end = (jnp.arange(logits.shape[-1]) == end)[None]
     return jnp.where(is_end | (logits[:, end : end + 1] == -jnp.inf), logits, -jnp.inf)
 
 

@@ -29,17 +29,17 @@ def settle(places: Array, parents: Array, alive: Array) -> tuple[Array, Array]:
         ([[1, 2, 0]], [[0, 1, 1]])
     """
     beam = places.shape[1]
-    own = jnp.arange(beam, dtype=places.dtype)
+    own = jnp.arange(beam, dtype=places.dtype)[None]
     old = jnp.take_along_axis(places, parents, axis=1)
     same = (old[:, :, None] == old[:, None, :]) & alive[:, None, :]
-    again = alive & jnp.any(same & (own[None, :] < own[:, None]), axis=2)
+    again = alive & jnp.any(same & (own[:, None] < own[..., None]), axis=2)
     stays = alive & ~again
-    taken = jnp.any(stays[:, :, None] & (old[:, :, None] == own), axis=1)
+    taken = jnp.any(stays[:, :, None] & (old[:, :, None] == own[:, None]), axis=1)
     free = jnp.argsort(taken, axis=1, stable=True).astype(places.dtype)
     first_dead = again.sum(axis=1, keepdims=True)
     turn = jnp.where(again, jnp.cumsum(again, axis=1) - 1, first_dead + jnp.cumsum(~alive, axis=1) - 1)
     new = jnp.where(stays, old, jnp.take_along_axis(free, jnp.maximum(turn, 0), axis=1))
-    copied = again[:, :, None] & (new[:, :, None] == own)
+    copied = again[:, :, None] & (new[:, :, None] == own[:, None])
     sources = jnp.where(copied.any(axis=1), jnp.max(jnp.where(copied, old[:, :, None], 0), axis=1), own)
     return new, sources
 

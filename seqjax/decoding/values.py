@@ -118,7 +118,7 @@ def _loop(model, choose, max_steps: int, weights, memory, state, first, keys, op
             value, ends = jnp.where(rows(forced, value), given, value), ends & ~forced
         value = jnp.where(rows(ended, value), jnp.zeros_like(value), value)
         table = jax.lax.dynamic_update_slice_in_dim(table, value[:, None], position, axis=1)
-        return position + 1, state, value, ended | ends, lengths + ~ended, table
+        return position + 1, state, value, ended | ends, lengths + (~ended).astype(lengths.dtype), table
 
     count = first.shape[0]
     table = jnp.zeros((count, max_steps, *first.shape[1:]), first.dtype)

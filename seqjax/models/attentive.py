@@ -135,7 +135,8 @@ def bahdanau(inner: Cell, memory: int, features: int) -> Cell:
 
     def step(weights: AttentiveWeights, state: BahdanauState, drive: Array, dot=product, context=None):
         attention = weights.attention
-        query = dot(inner.output(state.inner), attention.query_kernel) + attention.bias
+        bias = jax.lax.broadcast_to_rank(attention.bias, drive.ndim)
+        query = dot(inner.output(state.inner), attention.query_kernel) + bias
         found = scores.additive(query[..., None, :], context.keys, attention.vector)
         looked = masked_softmax(found, context.mask[..., None, :])
         seen = read(looked, context.values)[..., 0, :]

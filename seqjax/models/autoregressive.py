@@ -89,7 +89,7 @@ class AutoregressiveForecaster(nnx.Module):
     def read(self, values: Array, told: Told, state: ForecastState, keys: Array | None = None):
         """Read steps (B, T, K) and forecast the one after each: ``(state, Forecast)`` of T steps."""
         count = values.shape[1]
-        places = jnp.clip(state.number[:, None] + jnp.arange(count), 0, self.shape.horizon - 1)
+        places = jnp.clip(state.number[:, None] + jnp.arange(count)[None], 0, self.shape.horizon - 1)
         base = jnp.take_along_axis(told.base, places[..., None], axis=1)
         seen = ((values - told.level) / told.spread).astype(self.head.kernel.dtype)
         layers, ys = self.decoder(seen, state=state.layers, keys=keys)

@@ -128,7 +128,8 @@ class MaskedBERT(nnx.Module):
 
     def score(self, ys: Array) -> Array:
         """Unnormalised log-probabilities (*B, V) from features (*B, D), by the embedding of the tokens."""
-        return self.bert.tokens.attend(self.norm(jax.nn.gelu(self.transform(ys), approximate=False))) + self.bias[...]
+        scores = self.bert.tokens.attend(self.norm(jax.nn.gelu(self.transform(ys), approximate=False)))
+        return scores + jax.lax.broadcast_to_rank(self.bias[...], scores.ndim)
 
     def relate(self, ys: Array, mask: Array) -> Array:
         """Logits (B, 2): the second text follows the first, or it stood elsewhere; from features (B, T, D)."""

@@ -6,6 +6,7 @@ B rows, T words, C characters of a word, E features of a character, P features o
 import dataclasses
 from typing import Literal, get_args
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
@@ -104,7 +105,7 @@ def marked(ids: Array, symbols: int) -> Array:
     """
     wide = jnp.pad(ids, [(0, 0)] * (ids.ndim - 1) + [(1, 1)])
     end = (ids > 0).sum(axis=-1, keepdims=True) + 1
-    place = jnp.arange(wide.shape[-1])
+    place = jax.lax.broadcast_to_rank(jnp.arange(wide.shape[-1]), wide.ndim)
     return jnp.where(place == 0, symbols, jnp.where(place == end, symbols + 1, wide))
 
 

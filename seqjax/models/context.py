@@ -150,7 +150,7 @@ def _newest(ids: Array, mask: Array, context: int) -> tuple[Array, Array, Array]
     count = jnp.where(total > 0, total - hop * window_of(total - 1, context), 0)
     ids = jnp.take_along_axis(ids, order, axis=1)[:, ids.shape[1] - time :]
     ids = jnp.roll(ids, count.max(initial=0) - time, axis=1)
-    columns = jnp.arange(time)
+    columns = jnp.arange(time)[None]
     real = (columns < count.max(initial=0)) & (columns >= count.max(initial=0) - count[:, None])
     return jnp.where(real, ids, 0), real, count
 

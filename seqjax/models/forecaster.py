@@ -165,7 +165,7 @@ def frame(xs: Array, mask: Array, anchor: str, shape: SeriesShape) -> Frame:
     own = last[..., targets]
     if anchor == "none":
         return Frame(xs, own, jnp.zeros_like(own), jnp.zeros(wanted, xs.dtype), jnp.ones_like(own))
-    count = jnp.maximum(real.sum(axis=1, keepdims=True), 1)
+    count = jnp.maximum(real.sum(axis=1, keepdims=True), 1).astype(xs.dtype)
     mean = xs.sum(axis=1, keepdims=True) / count
     variance = jnp.where(real, (xs - mean) ** 2, 0).sum(axis=1, keepdims=True) / count
     spread = jnp.sqrt(variance + FLOOR)

@@ -6,6 +6,7 @@ Sources: Mikolov et al. (2010), Recurrent Neural Network Based Language Model; Z
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
@@ -46,7 +47,7 @@ class TiedHead(nnx.Module):
 
     def __call__(self, scores: Array) -> Array:
         """Add the bias to scores (*B, T, V)."""
-        return scores + self.bias[...]
+        return scores + jax.lax.broadcast_to_rank(self.bias[...], scores.ndim)
 
 
 class RecurrentLanguageModel(nnx.Module):

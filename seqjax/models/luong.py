@@ -31,6 +31,7 @@ from seqjax.models.attentive import (
 from seqjax.ops import scores
 from seqjax.ops.attention import masked_softmax, read
 from seqjax.ops.local_attention import local_m, local_p
+from seqjax.ops.precision import wide
 
 SCORES = ("dot", "bilinear", "local-m", "local-p")
 
@@ -98,7 +99,7 @@ def luong(inner: Cell, memory: int, score: str = "bilinear", feeding: bool = Tru
         return AttentiveParams(params, weights_of(score, keys[1:], memory, width, dtype))
 
     def initial_state(params: AttentiveParams, batch_shape: tuple[int, ...], dtype=jnp.float32) -> LuongState:
-        steps = zeros(batch_shape, 1, jnp.promote_types(dtype, jnp.float32)) if score == "local-m" else None
+        steps = zeros(batch_shape, 1, wide(dtype)) if score == "local-m" else None
         width = params.attention.combine_kernel.shape[1]
         return LuongState(
             inner.initial_state(params.inner, batch_shape, dtype), zeros(batch_shape, width, dtype), steps

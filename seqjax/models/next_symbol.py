@@ -135,7 +135,7 @@ def windowed(config: LanguageModelConfig, vocabulary: int, length: int) -> NextS
         rows, time = mask.shape
         order = jnp.argsort(~mask, axis=1, stable=True)  # the real steps to the left, in their order
         inputs, targets, kept = (jnp.take_along_axis(a, order, axis=1) for a in (ids[:, :-1], ids[:, 1:], mask))
-        places = jnp.arange(time)[:, None] - jnp.arange(length - 1, -1, -1)
+        places = jnp.arange(time)[:, None] - jnp.arange(length - 1, -1, -1)[None]
         real = (places >= 0) & kept[:, :, None]
         windows = Window(inputs[:, jnp.maximum(places, 0)].reshape(rows * time, length), real.reshape(-1, length))
         scores = of_targets(last_logits(params, windows).reshape(rows, time, -1), targets, kept)

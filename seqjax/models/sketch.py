@@ -79,9 +79,10 @@ def unsteady(points: Points, amount: float, keys: Array | None) -> tuple[Points,
     noise = jax.vmap(lambda key: jax.random.normal(key, points.places.shape[1:]))(keys)
     places = points.places + amount * jnp.where(points.mask[..., None], noise, 0.0)
     read = points._replace(places=places).before()
-    offsets = points.mask[..., None] * (places - read.places)
+    real = points.mask[..., None].astype(places.dtype)
+    offsets = real * (places - read.places)
     read = points._replace(places=places, offsets=offsets).before()
-    return read, points._replace(offsets=points.mask[..., None] * (points.places - read.places))
+    return read, points._replace(offsets=real * (points.places - read.places))
 
 
 def read_points(strokes: Array, mask: Array) -> Points:

@@ -182,7 +182,8 @@ class SketchRNN(nnx.Module):
 
 def side_by_side(places: Array, points: Points, longest: int) -> Array:
     """All points of a drawing in one row: places (B, T, 2), pen lifted or not, and whether there is a point at all."""
-    seen = jnp.concatenate([places, points.pen[..., None] == 1, jnp.ones_like(places[..., :1])], -1)
+    lifted = (points.pen[..., None] == 1).astype(places.dtype)
+    seen = jnp.concatenate([places, lifted, jnp.ones_like(places[..., :1])], -1)
     return in_order(seen, points.mask, longest).reshape(len(places), -1)
 
 
@@ -194,7 +195,7 @@ def in_order(values: Array, mask: Array, longest: int) -> Array:
         >>> in_order(values, jnp.array([[False, True, True, False]]), 3)[0, :, 0].tolist()
         [2.0, 3.0, 0.0]
     """
-    places = jnp.argmax(mask, axis=1)[:, None] + jnp.arange(longest)
+    places = jnp.argmax(mask, axis=1)[:, None] + jnp.arange(longest)[None]
     inside = jnp.minimum(places, mask.shape[1] - 1)
     real = jnp.take_along_axis(mask, inside, axis=1) & (places == inside)
     return jnp.where(real[..., None], jnp.take_along_axis(values, inside[..., None], axis=1), 0)

@@ -87,7 +87,7 @@ def windows(xs: Array, mask: Array, factor: int, width: int) -> tuple[Array, Arr
     before = (width - factor) // 2
     xs = jnp.pad(xs, ((0, 0), (before, steps * factor + width - before - xs.shape[1]), (0, 0)))
     seen = [xs[:, tap : tap + steps * factor : factor] for tap in range(width)]
-    real = jnp.arange(steps) * factor < mask.sum(axis=1, keepdims=True)
+    real = jnp.arange(steps)[None] * factor < mask.sum(axis=1, keepdims=True)
     return jnp.where(real[..., None], jnp.concatenate(seen, axis=-1), 0), real
 
 

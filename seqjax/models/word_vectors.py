@@ -93,7 +93,7 @@ def pairs_of(batch) -> Array:
     sentence, reach = batch["sentence"], batch["reach"]
     time, width = reach.shape[1], sentence.shape[1]
     side = (width - time) // 2
-    distance = jnp.abs(jnp.arange(time)[:, None] + side - jnp.arange(width))
+    distance = jnp.abs(jnp.arange(time)[:, None] + side - jnp.arange(width)[None])[None]
     centre = sentence[:, side : side + time, None]
     return (distance > 0) & (distance <= reach[..., None]) & (centre == sentence[:, None]) & (centre >= 0)
 
@@ -142,7 +142,8 @@ def skipgram_softmax(config: SoftmaxVectorsConfig, vocabulary: int) -> VectorMod
         xs, ys = params["inputs"][centres], params["outputs"][context]
         scores = jnp.einsum("bte,bje->btj", xs, ys)
         whole = jax.nn.logsumexp(xs.reshape(-1, xs.shape[-1]) @ params["outputs"][1:].T, axis=-1)
-        return (pairs.sum(-1).reshape(-1) * whole).sum() - (pairs * scores).sum()
+        near = pairs.astype(scores.dtype)
+        return (near.sum(-1).reshape(-1) * whole).sum() - (near * scores).sum()
 
     return VectorModel(_tables(config.features, vocabulary), _pairs, loss, _centres, _inputs, "pairs")
 
@@ -157,9 +158,11 @@ def cbow(config: VectorsConfig, vocabulary: int) -> VectorModel:
     def loss(params, batch):
         centres, context, pairs = windows_of(batch)
         near = pairs.sum(-1, keepdims=True)
-        means = jnp.einsum("btj,bje->bte", pairs / jnp.maximum(near, 1), params["inputs"][context])
+        kind = jnp.result_type(float)
+        shares = pairs.astype(kind) / jnp.maximum(near, 1).astype(kind)
+        means = jnp.einsum("btj,bje->bte", shares, params["inputs"][context])
         candidates = jnp.concatenate([centres, batch["negatives"]], axis=1)
-        own = jnp.eye(centres.shape[1]) * (near > 0)
+        own = jnp.where(near > 0, jnp.eye(centres.shape[1])[None], 0.0)
         return negative_sampling(means, params["outputs"][candidates], own, float(config.negatives))
 
     count = lambda batch: pairs_of(batch).any(-1).sum()  # noqa: E731
