@@ -56,7 +56,7 @@ def encoded(random, batch_shape, dtype):
     """A source (*B, S, M) and its keys (*B, S, H), of which the first steps are not real in some rows."""
     real = np.arange(S) >= random.integers(0, S, size=(*batch_shape, 1))
     values, keys = (jnp.asarray(random.normal(size=(*batch_shape, S, width)), dtype) for width in (M, H))
-    return Source(values * real[..., None], keys, jnp.asarray(real))
+    return Source(jnp.where(real[..., None], values, 0), keys, jnp.asarray(real))
 
 
 class CellRow(NamedTuple):

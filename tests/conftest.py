@@ -34,6 +34,7 @@ from jaxtyping import install_import_hook
 install_import_hook(["seqjax.cells", "seqjax.ops", "seqjax.layers", "seqjax.decoding"], "beartype.beartype")
 
 import jax
+import pytest
 
 jax.config.update("jax_default_matmul_precision", "highest")
 
@@ -77,6 +78,13 @@ def share_programs():
 
 
 share_programs()
+
+
+@pytest.fixture
+def strictly():
+    """JAX as careful users set it: no axis and no type of an array is promoted but where the code says so."""
+    with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
+        yield
 
 
 LONG = ["notebooks", "two_processes", "resume", "cli", "models", "translate", "pair_models"]

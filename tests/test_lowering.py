@@ -2,6 +2,7 @@
 
 This is all that can be said without such a device: lowered is not compiled, and compiled is not run. Models are
 traced as ``jax.shard_map`` runs them, its types checked: what their loops begin with belongs to the rows' devices.
+All of it is traced with no array's axes or type promoted unsaid.
 """
 
 import jax
@@ -15,6 +16,7 @@ from seqjax.decoding.decodable import for_steps
 from seqjax.decoding.engine import Rules, begin, run_block
 from seqjax.ops.sampling import Sampling
 
+pytestmark = pytest.mark.usefixtures("strictly")
 DEVICES = ("cuda", "tpu")
 ROWS, WHOLE = PartitionSpec("data"), PartitionSpec()
 ONE = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))

@@ -17,6 +17,7 @@ from seqjax.ops.attention_chunked import chunked_attention
 from seqjax.ops.lambdas import lambda_layer
 from seqjax.ops.masks import Structured
 
+pytestmark = pytest.mark.usefixtures("strictly")
 ROWS, WHOLE = PartitionSpec("data"), PartitionSpec()
 LSTM, BAHDANAU = (next(row for row in CELLS if row.name == name) for name in ("lstm", "bahdanau"))
 MESH = jax.make_mesh((B,), ("data",), axis_types=(AxisType.Auto,))
