@@ -17,8 +17,9 @@ from jax import Array
 
 from seqjax.cells.contract import Cell, State
 from seqjax.cells.scan import Constants, Inputs, Moment, advance
-from seqjax.cells.smooth import like, wide
+from seqjax.cells.smooth import like
 from seqjax.checks import InputError
+from seqjax.precision import wide
 
 
 def run_associative(

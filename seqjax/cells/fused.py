@@ -22,7 +22,8 @@ from seqjax.cells.contract import Cell, State
 from seqjax.cells.plan import Plan, make_plan
 from seqjax.cells.products import product
 from seqjax.cells.scan import Constants, Inputs, Moment, advance
-from seqjax.cells.smooth import added, empty_sums, like, split_smooth, wide
+from seqjax.cells.smooth import added, empty_sums, like, split_smooth
+from seqjax.precision import wide
 from seqjax.spread import alike
 
 

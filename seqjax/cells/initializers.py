@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from seqjax.cells.smooth import wide
+from seqjax.precision import wide
 
 Initializer = Callable[..., Array]
 

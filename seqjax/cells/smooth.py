@@ -6,6 +6,8 @@ A sum of many bfloat16 in bfloat16 stops at 256 times its addend: the rest is ro
 import jax
 import jax.numpy as jnp
 
+from seqjax.precision import wide
+
 
 def split_smooth(tree):
     """The floating leaves of a tree, and ``whole(floating leaves, all leaves)`` that puts such leaves back.
@@ -25,12 +27,6 @@ def split_smooth(tree):
         return jax.tree.unflatten(structure, [merged[i] for i in range(len(leaves))])
 
     return [leaves[i] for i in places], whole
-
-
-def wide(dtype):
-    """float32, or the type itself where it is wider; also where JAX is told to promote no type by itself."""
-    with jax.numpy_dtype_promotion("standard"):
-        return jnp.promote_types(dtype, jnp.float32)
 
 
 def empty_sums(tree):

@@ -20,7 +20,7 @@ from jax import Array
 from seqjax.cells.contract import Cell, Params, sized
 from seqjax.cells.products import product
 from seqjax.cells.ready import Ready
-from seqjax.cells.smooth import wide
+from seqjax.precision import wide
 from seqjax.spread import by_compiler
 
 NARROW = 32  # features of a vector, from which on a product costs more than a look-up (benchmarks/RESULTS.md)

@@ -13,7 +13,7 @@ from jax import Array
 from seqjax.checks import InputError
 from seqjax.ops.attention import attention, masked_softmax
 from seqjax.ops.masks import Structured
-from seqjax.ops.precision import wide
+from seqjax.precision import wide
 
 
 class Cache(NamedTuple):

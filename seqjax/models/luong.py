@@ -31,7 +31,7 @@ from seqjax.models.attentive import (
 from seqjax.ops import scores
 from seqjax.ops.attention import masked_softmax, read
 from seqjax.ops.local_attention import local_m, local_p
-from seqjax.ops.precision import wide
+from seqjax.precision import wide
 
 SCORES = ("dot", "bilinear", "local-m", "local-p")
 

@@ -12,7 +12,7 @@ from seqjax.ops.attention_choice import choose_attention, library_attention
 from seqjax.ops.attention_chunked import chunked_attention
 from seqjax.ops.attention_dropout import check_dropout, drop_weights
 from seqjax.ops.masks import Structured, hide
-from seqjax.ops.precision import wide
+from seqjax.precision import wide
 
 METHODS = ("auto", "plain", "chunked", "library")
 

@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from seqjax import precision
 from seqjax.ops import attention_cuts as cuts
-from seqjax.ops import precision
 from seqjax.ops.attention_cuts import Extras, Pieces, Sizes, product, rectangle
 from seqjax.spread import alike
 

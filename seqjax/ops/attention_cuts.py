@@ -14,7 +14,7 @@ from jax import Array
 
 from seqjax.ops.attention_dropout import BLOCK, drop_weights
 from seqjax.ops.masks import Structured, combine
-from seqjax.ops.precision import wide
+from seqjax.precision import wide
 
 CELLS = {"cpu": 2**18, "accelerator": 2**24}  # weights in one rectangle, of all heads together
 LEAST, MOST = 128, 1024  # queries, or keys, in a rectangle

@@ -17,7 +17,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from seqjax.checks import InputError, check_ids, check_mask, check_shape
-from seqjax.ops.precision import wide
+from seqjax.precision import wide
 from seqjax.spread import alike
 
 FORBIDDEN = -1e4  # nats: exp of it is 0 in every type, and no sum of them is infinite

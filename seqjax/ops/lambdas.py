@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from seqjax import precision
 from seqjax.checks import InputError, check_floating, check_mask, check_shape
-from seqjax.ops import precision
 from seqjax.ops.attention import masked_softmax
 from seqjax.spread import alike
 

@@ -11,7 +11,7 @@ from jax import Array
 from seqjax.checks import check_mask, check_shape
 from seqjax.ops.attention import masked_softmax
 from seqjax.ops.masks import check_width
-from seqjax.ops.precision import wide
+from seqjax.precision import wide
 
 
 def local_m(scores: Array, steps: Array, mask: Array, *, width: int) -> Array:

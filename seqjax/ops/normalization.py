@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from seqjax.checks import check_floating, check_shape
-from seqjax.ops.precision import wide
+from seqjax.precision import wide
 
 
 def layer_norm(x: Array, scale: Array, bias: Array | None, epsilon: float = 1e-5) -> Array:

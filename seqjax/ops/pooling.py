@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from seqjax.checks import InputError, check_count, check_floating, check_mask, check_shape
-from seqjax.ops.precision import wide
+from seqjax.precision import wide
 
 POOLINGS = ("last", "mean", "max", "sum", "attention")
 

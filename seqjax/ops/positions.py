@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 
 from seqjax.checks import InputError, check_choice, check_count, check_floating, check_shape
-from seqjax.ops.precision import wide
+from seqjax.precision import wide
 
 
 def sinusoidal(positions: Array, features: int) -> Array:
