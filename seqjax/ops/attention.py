@@ -169,7 +169,8 @@ def _plain(query, key, value, mask, bias, rate, keys) -> tuple[Array, Array]:
     scores = jnp.einsum("...gxk,...sgk->...gxs", rows, key, preferred_element_type=wide(query.dtype))
     scores = scores.reshape(*batch, N, T, S) * K**-0.5
     if bias is not None:
-        scores += jax.lax.broadcast_to_rank(bias, scores.ndim).astype(wide(bias.dtype))
+        bias = jax.lax.broadcast_to_rank(jnp.asarray(bias), scores.ndim)
+        scores += bias.astype(wide(bias.dtype))
     weights = masked_softmax(scores, None if mask is None else jnp.expand_dims(mask, -3))
     dropped = drop_weights(weights, rate, keys).astype(value.dtype).reshape(*batch, G, N // G * T, S)
     ys = jnp.einsum("...gxs,...sgj->...gxj", dropped, value).reshape(*batch, G, N // G, T, value.shape[-1])

@@ -78,4 +78,5 @@ def rms_norm(x: Array, scale: Array, epsilon: float = 1e-6) -> Array:
 
 def _beside(x: Array, vector: Array) -> Array:
     """A vector (D,) with as many axes as ``x`` (*B, D), float32 or wider."""
-    return lax.broadcast_to_rank(vector, x.ndim).astype(wide(vector.dtype))
+    vector = lax.broadcast_to_rank(jnp.asarray(vector), x.ndim)
+    return vector.astype(wide(vector.dtype))
