@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from catalogue import name_of
+from jax.sharding import AxisType, PartitionSpec
 from parameters import drawn
 from reading_catalogue import READING_MODELS
 
@@ -17,17 +18,23 @@ LENGTHS = np.array([5, 3, 1, 0])  # real steps of the rows; the last is empty
 B = len(LENGTHS)
 GARBAGE = {"i": (10**6, -7), "u": (255,), "f": (np.inf, np.nan), "b": (True,)}
 SWIFT = {"xla_backend_optimization_level": 0}
+pytestmark = pytest.mark.usefixtures("strictly")
+ROWS, WHOLE = PartitionSpec("data"), PartitionSpec()
+ONE = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
 each_model = pytest.mark.parametrize("row", READING_MODELS, ids=name_of)
 each_causal = pytest.mark.parametrize("row", [row for row in READING_MODELS if row.causal], ids=name_of)
 
 
 @functools.cache
 def reader(row):
-    """Compiled outputs, and the gradient of the sum of their squares over real rows, or real steps."""
+    """Compiled outputs, and the gradient of the sum of their squares over real rows, or real steps.
+
+    As ``jax.shard_map`` runs them, its types checked: what their loops begin with belongs to the rows' devices.
+    """
     init, apply = row.build()
     params = drawn(init)
 
-    def run(batch):
+    def run(params, batch):
         def total(params):
             found = apply(params, batch, None)
             real = batch["mask"] if row.per_step else batch["mask"].any(axis=1)
@@ -40,8 +47,10 @@ def reader(row):
         gradients, found = jax.grad(total, has_aux=True)(params)
         return found, gradients
 
+    checked = not row.name.startswith("transcribe")  # the loop of CTC is optax's
+    run = jax.shard_map(run, mesh=ONE, in_specs=(WHOLE, ROWS), out_specs=(ROWS, WHOLE), check_vma=checked)
     run = jax.jit(run, compiler_options=SWIFT)
-    return lambda batch: jax.device_get(run(batch))
+    return lambda batch: jax.device_get(run(params, batch))
 
 
 def laid(row, seed: int = 0, *, side: str = "right", garbage: int | None = None) -> dict[str, np.ndarray]:
