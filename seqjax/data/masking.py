@@ -20,9 +20,9 @@ def masker(
 ) -> Callable[[Batch, int], Batch]:
     """A ``change`` of :func:`seqjax.data.example_batches` that hides tokens, and says which stood there.
 
-    Of each row, a share of the ordinary tokens is chosen, one at least. Each is shown as [MASK] with probability 0.8,
-    as a random ordinary token with 0.1, and else as it is. Special tokens, the document's boundary and ``<unk>`` are
-    never chosen. To a batch with ``tokens`` (B, T) come:
+    Of each row, a share of the ordinary tokens is chosen, one at least (of whole words none, where each is longer than
+    the share). Each is shown as [MASK] with probability 0.8, as a random ordinary token with 0.1, and else as it is.
+    Special tokens, the document's boundary and ``<unk>`` are never chosen. To a batch with ``tokens`` (B, T) come:
 
     - ``places``: (B, M) int32, where the chosen ones stand, M being the share of T;
     - ``targets``: (B, M) int32, what stood there;
