@@ -73,12 +73,18 @@ OTHERS = {
 }
 
 
+@pytest.mark.parametrize("other", [jnp.ones(V), jnp.ones((B, V), bool)], ids=["rank", "type"])
+def test_what_is_promoted_is_refused(other):
+    with pytest.raises(ValueError, match="promotion"):
+        jax.eval_shape(jnp.add, jnp.ones((B, V)), other)
+
+
 @pytest.mark.parametrize("name", FLOATING)
 def test_nothing_is_promoted_in_half_precision(name):
     for dtype in DTYPES:
-        jax.eval_shape(lambda dtype=dtype: FLOATING[name](dtype))
+        assert jax.tree.leaves(jax.eval_shape(lambda dtype=dtype: FLOATING[name](dtype)))
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_nothing_is_promoted(name):
-    jax.eval_shape(OTHERS[name])
+    assert jax.tree.leaves(jax.eval_shape(OTHERS[name]))

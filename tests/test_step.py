@@ -80,20 +80,19 @@ def test_devices_and_micro_batches_do_not_matter(devices, accumulate):
     assert_close(losses, losses_of_one, 1e-5)
 
 
-def test_the_pmapped_step_is_one_line_from_shard_map():
-    step = make_train_step(objective(MODEL), CLIPPED_SGD)
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_the_pmapped_step_is_one_line_from_shard_map(accumulate):
+    step = make_train_step(objective(MODEL), CLIPPED_SGD, accumulate=accumulate)
     specs: TrainState = jax.tree.map(
         lambda axis: P(AXIS) if axis == 0 else P(), STATE, is_leaf=lambda axis: axis is None
     )
     mesh = Mesh(np.array(jax.local_devices()), (AXIS,))
-    sharded = jax.shard_map(
-        step, mesh=mesh, in_specs=(specs, P(AXIS), P()), out_specs=(specs, P()), check_vma=False
-    )  # fmt: skip
+    sharded = jax.shard_map(step, mesh=mesh, in_specs=(specs, P(AXIS), P()), out_specs=(specs, P()))
     run, state, losses = jax.jit(sharded), text_state(), []
     for number in range(STEPS):
         state, metrics = run(state, text(number), KEY)
         losses.append(metrics["loss"][0])
-    mapped, mapped_losses = text_run(4, 1)
+    mapped, mapped_losses = text_run(4, accumulate)
     assert_close(jax.device_get(state), mapped, 1e-6)
     assert_close(np.array(jax.device_get(losses)), mapped_losses, 1e-6)
 

@@ -17,6 +17,7 @@ from jax import Array
 
 from seqjax.checks import InputError, check_count
 from seqjax.ops.dropout import row_keys
+from seqjax.spread import alike
 from seqjax.training.state import AXIS, STATE, TrainState
 
 Sums = dict[str, Array]
@@ -148,7 +149,8 @@ def _gradient(objective: Objective, params, totals: Sums, dtype, batch, carry, k
         sums, after, metrics = objective.terms(cast(params, dtype), batch, cast(carry, dtype), keys, True)
         return weighted(objective.weights, sums, totals), (sums, metrics, like(after, carry))
 
-    grads, (sums, metrics, after) = jax.grad(loss, has_aux=True)(params)
+    own = alike(params, batch)  # or jax.shard_map adds gradients up over devices before the step does
+    grads, (sums, metrics, after) = jax.grad(loss, has_aux=True)(own)
     return _Result(grads, sums, metrics, after)
 
 
@@ -171,7 +173,7 @@ def _accumulated(gradient, batch, carry, keys: Array, accumulate: int) -> _Resul
         result = gradient(*part)
         return jax.tree.map(jnp.add, total, result[:3]), result.carry
 
-    total, after = jax.lax.scan(body, tuple(zero), parts)
+    total, after = jax.lax.scan(body, alike(tuple(zero), parts), parts)
     grads, sums, metrics = total
     return _Result(grads, sums, metrics, join(after))
 
