@@ -238,7 +238,7 @@ class Checkpoints:
             with contextlib.suppress(OSError):
                 self._store.close()
                 _delete(self._path(step))
-                self._clear()
+                self._settle()
             last = [s for s in self.steps() if manifest.is_sealed(self._path(s), s)][-1:]
             kept = f"Step {last[0]} is there and unharmed" if last else "There is no earlier one"
             raise CheckpointError(
@@ -249,8 +249,17 @@ class Checkpoints:
         for old in set(sealed[: -self.keep_last]) - protect:
             _delete(self._path(old))
 
-    def _clear(self) -> None:
-        """Move broken checkpoints out of the way, and delete what a killed process left unfinished."""
+    def _settle(self) -> None:
+        """Clear until nothing has come back for a while: a write that Orbax gave up may still put files there."""
+        quiet = 0
+        for _ in range(40):
+            quiet = 0 if self._clear() else quiet + 1
+            if quiet == 5:
+                return
+            time.sleep(0.05)
+
+    def _clear(self) -> bool:
+        """Move broken checkpoints out of the way, and delete what is unfinished; whether there was any of that."""
         for step in list(self._broken):
             if self._path(step).exists():
                 place = _unused(self.folder / f"broken-{step}")
@@ -258,9 +267,10 @@ class Checkpoints:
                 self.warn(f"{self._path(step)} was moved to {place.name}: {self._broken[step]}.")
                 self._store.close()
             del self._broken[step]
-        for path in self.folder.iterdir():
-            if ".orbax-checkpoint-tmp" in path.name or path.name.startswith("deleted-"):
-                _remove(path)
+        left = [p for p in self.folder.iterdir() if ".orbax-checkpoint-tmp" in p.name or p.name.startswith("deleted-")]
+        for path in left:
+            shutil.rmtree(path, ignore_errors=True)
+        return bool(left)
 
 
 def _delete(path: Path) -> None:
@@ -268,16 +278,7 @@ def _delete(path: Path) -> None:
     if path.exists():
         away = _unused(path.with_name(f"deleted-{path.name}"))
         os.rename(path, away)
-        _remove(away)
-
-
-def _remove(path: Path) -> None:
-    """Delete a folder into which a write that Orbax gave up may still be putting files."""
-    for _ in range(20):
-        shutil.rmtree(path, ignore_errors=True)
-        if not path.exists():
-            return
-        time.sleep(0.05)
+        shutil.rmtree(away, ignore_errors=True)
 
 
 def _unused(path: Path) -> Path:
