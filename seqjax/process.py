@@ -77,14 +77,15 @@ def keep_memory() -> None:
     """Have glibc keep large blocks for the next step, where it would give each back to the system and ask again.
 
     Without this, a seventh to a quarter of a training step on CPU is the kernel clearing pages
-    (benchmarks/RESULTS.md). One arena for all threads, because any other maps blocks of 64 MB and more afresh, whatever
-    the thresholds say. Other systems' allocators are left as they are.
+    (benchmarks/RESULTS.md). One arena more than cores: in a single one threads wait for each other, and each has more
+    free blocks to search; in many, what one thread freed is of no use to the next. Other systems' allocators are left
+    as they are.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # no glibc
         return
-    mallopt(M_ARENA_MAX, 1)
+    mallopt(M_ARENA_MAX, len(os.sched_getaffinity(0)) + 1)
     mallopt(M_MMAP_THRESHOLD, 1 << 30)
     mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
 
