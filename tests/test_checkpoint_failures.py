@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import numpy as np
 import pytest
@@ -111,6 +112,21 @@ def test_a_disk_that_fills_is_one_clear_line_and_harms_nothing(folder, monkeypat
     assert [status.ok for status in Checkpoints(folder).statuses()] == [True] * 3
     assert sorted(path.name for path in folder.iterdir()) == ["20", "30", "40"]
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_what_a_failed_save_puts_back_is_cleared_too(folder, monkeypatch):
+    late = iter([False, True, True])  # a write that Orbax gave up goes on in a thread of its own
+
+    def pause(seconds):
+        if next(late, False):
+            (folder / "40.orbax-checkpoint-tmp" / "params").mkdir(parents=True)
+
+    monkeypatch.setattr(Store, "write", full_disk)
+    monkeypatch.setattr(checkpoint, "time", types.SimpleNamespace(sleep=pause))
+    with pytest.raises(CheckpointError, match="No space"), Checkpoints(folder) as checkpoints:
+        checkpoints.save(40, model(40), {})
+    assert next(late, None) is None  # it came back twice
+    assert sorted(path.name for path in folder.iterdir()) == ["10", "20", "30"]
 
 
 def test_the_error_of_a_save_comes_out_at_the_next_poll_or_at_the_end(folder, monkeypatch):
