@@ -14,10 +14,10 @@ SHAPES = {"w": np.zeros(2, np.float32)}
 
 @pytest.fixture
 def folder(tmp_path):
-    """A run with the steps 10, 20, 30 and 40, of which the second is the best."""
+    """A run with the steps 10, 20, 30 and 40, of which the second is the best; a signal came after step 35."""
     run = RunFolder(tmp_path)
-    with Checkpoints(run.checkpoints, keep_last=4) as checkpoints:
-        for step in (10, 20, 30, 40):
+    with Checkpoints(run.checkpoints, keep_last=5) as checkpoints:
+        for step in (10, 20, 30, 35, 40):
             items = {"params": {"w": np.full(2, step, np.float32)}, "average": {"w": np.full(2, step + 1, np.float32)}}
             checkpoints.save(step, items, {"memory": {"best_step": None if step == 10 else 20}})
     return run
@@ -25,7 +25,7 @@ def folder(tmp_path):
 
 def used(folder, **options):
     """The number that fills the parameters, and their step."""
-    params, step = best_params(RunConfig(keep=4, **options), folder, SHAPES)
+    params, step = best_params(RunConfig(**({"keep": 4, "evaluate_every": 10} | options)), folder, SHAPES)
     assert params["w"].dtype == np.float32
     return float(params["w"][0]), step
 
@@ -48,6 +48,7 @@ def test_what_is_damaged_is_named_and_not_used(folder, capsys):
     assert used(folder, average_last=3) == (pytest.approx(80 / 3), 40)
     damage(folder, 40)
     assert used(folder, average_last=2) == (20, 30)
+    assert used(folder, average_last=2, evaluate_every=50) == (32.5, 35)  # stopped before there was a validation
 
 
 def test_a_run_without_a_checkpoint_is_to_be_trained_first(tmp_path):

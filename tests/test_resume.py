@@ -21,7 +21,10 @@ from seqjax.training.progress import reporter
 from seqjax.training.recorder import Recorder
 
 PLATEAU = {"optimizer__schedule": "plateau", "optimizer__patience": 0, "optimizer__learning_rate": 0.5}
-AVERAGE = {"average": 0.9, "accumulate": 2, "batch_size": 8, "model__layers": 2, "model__cell": "gru"}
+AVERAGE = {
+    "average": 0.9, "keep": 3, "average_last": 3, "accumulate": 2, "batch_size": 8, "model__layers": 2,
+    "model__cell": "gru",
+}  # fmt: skip
 
 
 def reached(folder):
@@ -211,7 +214,7 @@ def test_other_places_of_rows_are_cut_back_too_and_what_is_restored_is_saved(tmp
         with Recorder(run, show, **how) as first:
             assert first.resume({}) is None
             first.write({"step": 1, "split": "train", "loss": 0.5})
-            first.save(1, {"params": {"w": np.ones(1)}}, {}, best=None)
+            first.save(1, {"params": {"w": np.ones(1)}}, {}, protect=())
         with Recorder(run, show, **how) as second:
             second.resume({})
             assert second.saved(1)  # a signal before the first step has nothing to save

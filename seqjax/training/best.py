@@ -13,7 +13,7 @@ from seqjax.training.folder import RunFolder
 def best_params(config: RunConfig, folder: RunFolder, shapes) -> tuple[Any, int]:
     """The parameters with the lowest validation loss, and their step; without a validation, the newest.
 
-    With ``config.average_last``, the mean of the newest checkpoints instead, and the newest step.
+    With ``config.average_last``, the mean of the newest validated checkpoints instead, and the newest of their steps.
 
     Args:
         config: of the run.
@@ -32,7 +32,7 @@ def best_params(config: RunConfig, folder: RunFolder, shapes) -> tuple[Any, int]
                 f"seqjax train --config {folder.config} --out {folder.path}"
             )
         if config.average_last:
-            return averaged(checkpoints, item, shapes, config.average_last), newest.step
+            return averaged(checkpoints, item, shapes, config)
         best = newest.meta["memory"]["best_step"]
         if best in (None, newest.step):
             return newest.items[item], newest.step
@@ -44,12 +44,16 @@ def best_params(config: RunConfig, folder: RunFolder, shapes) -> tuple[Any, int]
         return restored.items[item], restored.step
 
 
-def averaged(checkpoints: Checkpoints, item: str, shapes, count: int):
-    """The mean of the parameters of the newest ``count`` checkpoints that can be read.
+def averaged(checkpoints: Checkpoints, item: str, shapes, config: RunConfig) -> tuple[Any, int]:
+    """The mean of the parameters of the newest checkpoints that can be read, and the newest step among them.
+
+    Those that a signal left between validations do not count, unless there are no others: a run that was stopped has
+    the mean of the one that was not.
 
     Source:
         Vaswani et al. (2017), Attention Is All You Need, section 6.1.
     """
-    steps = [status.step for status in checkpoints.statuses() if status.ok][-count:]
+    intact = [status.step for status in checkpoints.statuses() if status.ok]
+    steps = ([step for step in intact if config.validates(step)] or intact)[-config.average_last :]
     found = [restored for step in steps if (restored := checkpoints.restore({item: shapes}, step=step)) is not None]
-    return jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *(one.items[item] for one in found))
+    return jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *(one.items[item] for one in found)), steps[-1]

@@ -29,7 +29,7 @@ class RunConfig:
     evaluate_every: int = 250  # steps between validations, each followed by a checkpoint and a sample
     patience: int = 0  # validations without improvement before training stops; 0: never stops early
     keep: int = 2  # newest checkpoints kept, besides the best
-    average_last: int = 0  # newest checkpoints whose mean is tested and used, instead of the best one; 0: the best
+    average_last: int = 0  # newest validated checkpoints whose mean is tested and used; 0: the best one
     max_skipped: int = 20  # steps in a row without a finite gradient before training gives up
     tensorboard: bool = False  # write event files for TensorBoard too (extra `log`)
     distributed: bool = False  # join the other processes of a cluster
@@ -55,6 +55,15 @@ class RunConfig:
     def compute_dtype(self):
         """The type that parameters are cast to for the computation; None: they are used as they are."""
         return jnp.bfloat16 if self.precision == "bfloat16" else None
+
+    def validates(self, step: int) -> bool:
+        """Whether a validation follows this step; after others a checkpoint comes only where a signal stopped the run.
+
+        Example:
+            >>> [step for step in range(1, 7) if RunConfig(steps=5, evaluate_every=2).validates(step)]
+            [2, 4, 5, 6]
+        """
+        return step % self.evaluate_every == 0 or step == self.steps
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ same numbers, bit for bit, as one that was left alone.
 
 import collections
 import dataclasses
+import itertools
 import math
 import time
 from collections.abc import Callable
@@ -125,7 +126,7 @@ class Trainer:
                     recorder.first_step()
                 if step % self.config.log_every == 0 or step == self.config.steps:
                     self._log(step, state, recorder)
-                if step % self.config.evaluate_every == 0 or step == self.config.steps:
+                if self.config.validates(step):
                     state = self._validate(step, state, recorder)
                     self._save(step, state, batches, recorder)
                 recorder.checkpoints_poll()
@@ -168,7 +169,9 @@ class Trainer:
         if jax.local_device_count() > 1:
             check_replicas(state)
         meta = {"memory": dataclasses.asdict(self.memory), "data": batches.get_state()}
-        recorder.save(step, self._items(fetch(state)), meta, best=self.memory.best_step)
+        averaged = filter(self.config.validates, range(step, 0, -1))
+        protect = {self.memory.best_step or step, *itertools.islice(averaged, self.config.average_last)}
+        recorder.save(step, self._items(fetch(state)), meta, protect=protect)
 
     def _land(self, metrics, step: int, recorder: Recorder, allowed: int) -> None:
         """Wait until at most ``allowed`` steps are in flight, and count what has landed."""

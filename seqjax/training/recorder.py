@@ -4,6 +4,7 @@ Only process 0 writes; the others hold a recorder that restores with it and is o
 """
 
 import time
+from collections.abc import Collection
 from typing import Any
 
 import jax
@@ -73,11 +74,11 @@ class Recorder:
         """Whether the newest checkpoint is already of this step."""
         return self.last_saved == step
 
-    def save(self, step: int, items: dict[str, Any], meta: dict, best: int | None) -> None:
-        """Begin to save; ``best`` is a step that is never deleted."""
+    def save(self, step: int, items: dict[str, Any], meta: dict, protect: Collection[int]) -> None:
+        """Begin to save; the steps of ``protect``, such as the best, are not deleted."""
         self.last_saved = step
         if self.checkpoints is not None:
-            self.checkpoints.save(step, items, meta, protect=() if best is None else (best,))
+            self.checkpoints.save(step, items, meta, protect=protect)
 
     def checkpoints_poll(self) -> None:
         """Put finished checkpoints into effect; cheap."""
