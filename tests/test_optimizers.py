@@ -77,13 +77,21 @@ def test_the_horizon_is_the_steps_unless_one_is_given():
         assert (sizes > 1e-6).sum() == still_moving
 
 
-def test_plateau_cuts_after_patience_and_only_then():
-    plateau = make_plateau(OptimizerConfig(schedule="plateau", patience=2, factor=0.5))
-    state, scales = plateau.init({}), []
-    for loss in (3.0, 2.0, 2.1, 1.9, 1.9, 1.95, 1.8, 1.8, 1.8, 1.8):
+@pytest.mark.parametrize(
+    "patience, factor, losses, scales",
+    [
+        (2, 0.5, (3.0, 2.0, 2.1, 1.9, 1.9, 1.95, 1.8, 1.8, 1.8, 1.8), [1, 1, 1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25]),
+        (0, 0.5, (3.0, 2.0, 1.0, 1.0, 0.5), [1, 1, 1, 0.5, 0.5]),  # what gets better is never cut
+        (1, 1.0, (1.0, 1.0), [1, 1]),
+        (1, 0.5, (1.0, -1.0, -1.0, -0.99995, -2.0, math.nan), [1, 1, 0.5, 0.25, 0.25, 0.125]),  # nats of densities
+    ],
+)
+def test_plateau_cuts_after_patience_and_only_then(patience, factor, losses, scales):
+    plateau = make_plateau(OptimizerConfig(schedule="plateau", patience=patience, factor=factor))
+    state = plateau.init({})
+    for loss, scale in zip(losses, scales, strict=True):
         _, state = plateau.update({}, state, value=jnp.float32(loss))
-        scales.append(float(state.scale))
-    assert scales == [1, 1, 1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25]
+        assert float(state.scale) == scale
 
 
 def test_the_state_of_a_plateau_goes_on_from_numpy():

@@ -20,7 +20,7 @@ from seqjax.training.optimizers import OptimizerConfig, make_schedule
 from seqjax.training.progress import reporter
 from seqjax.training.recorder import Recorder
 
-PLATEAU = {"optimizer__schedule": "plateau", "optimizer__patience": 0, "optimizer__learning_rate": 0.5}
+PLATEAU = {"optimizer__schedule": "plateau", "optimizer__patience": 1, "optimizer__learning_rate": 0.5}
 AVERAGE = {
     "average": 0.9, "keep": 3, "average_last": 3, "accumulate": 2, "batch_size": 8, "model__layers": 2,
     "model__cell": "gru",
@@ -186,10 +186,12 @@ def test_early_stopping_remembers_how_long_it_has_waited(tmp_path):
     assert difference(record(tmp_path / "stopped"), ended) == ""
 
 
-def train_toy(folder, make, schedule="cosine", **options):
+SGD = OptimizerConfig(name="sgd")
+
+
+def train_toy(folder, make, optimizer=SGD, **options):
     """The loop over the toy task."""
     config = RunConfig(out=str(folder), batch_size=8, **options)
-    optimizer = OptimizerConfig(name="sgd", schedule=schedule, patience=0)
     run, _ = open_run(folder, as_identity("toy", "", config))
     with (
         reporter(config.steps, silent=True) as show,
@@ -255,7 +257,7 @@ def test_steps_that_were_skipped_are_remembered_after_a_stop(tmp_path):
     logged = [row for row in rows[0] if row["split"] == "train"]
     assert [row["skipped"] for row in logged] == [1, 2, 3]
     assert logged[2]["loss"] == pytest.approx(1e6, rel=0.05)  # of the steps since the row before, and of no others
-    rate = make_schedule(OptimizerConfig(name="sgd"), 12)
+    rate = make_schedule(SGD, 12)
     assert [row["learning_rate"] for row in logged] == [float(rate(updates)) for updates in (3, 6, 9)]
 
 
@@ -270,8 +272,9 @@ def test_an_average_is_what_is_validated(tmp_path):
 
 
 def test_a_run_compiles_its_two_steps_once(tmp_path, caplog):
+    still = OptimizerConfig(name="sgd", schedule="plateau", patience=1, learning_rate=1e-9)
     with jax.log_compiles():
-        train_toy(tmp_path, toy.batch, "plateau", steps=12, evaluate_every=3, log_every=2, average=0.5)
+        train_toy(tmp_path, toy.batch, still, steps=12, evaluate_every=3, log_every=2, average=0.5)
     rates = {row.get("learning_rate") for row in read(tmp_path / "metrics.jsonl")}
     assert len(rates) > 2  # the plateau changed the state from outside
     said = [record.getMessage() for record in caplog.records]

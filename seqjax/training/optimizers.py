@@ -14,6 +14,7 @@ import optax
 
 from seqjax.checks import MOST, InputError, check_choice
 
+BETTER = 1e-4  # a plateau: by how much of the best loss another has to lie below it
 Schedule = Literal["constant", "cosine", "inverse-sqrt", "linear", "plateau"]
 
 
@@ -47,7 +48,7 @@ class OptimizerConfig:
     warmup: int = 0  # steps of linear warm-up
     horizon: int | None = None  # steps until the cosine, or the line, ends; default: the run's steps
     final: float = 0.0  # the last learning rate of the cosine or the line, as a fraction of the highest
-    patience: int = 2  # plateau: evaluations without improvement before a cut
+    patience: int = 2  # plateau: evaluations without improvement before a cut; 0 is 1
     factor: float = 0.5  # plateau: what the learning rate is multiplied by
     clip: float = 1.0  # largest global norm of the gradient; 0: no clipping
 
@@ -161,5 +162,30 @@ def make_schedule(config: OptimizerConfig, horizon: int) -> optax.Schedule:
 
 
 def make_plateau(config: OptimizerConfig) -> optax.GradientTransformationExtraArgs:
-    """Reduce on plateau, fed with one validation loss an evaluation; ``state.scale`` is the factor to use."""
-    return optax.contrib.reduce_on_plateau(factor=config.factor, patience=config.patience, cooldown=0, rtol=1e-4)
+    """Reduce on plateau, fed with one validation loss an evaluation; ``state.scale`` is the factor to use.
+
+    A loss is better that lies below the best by more than a ten-thousandth of it, whatever its sign. (In optax, whose
+    state this is, a loss below 0 that stays what it is counts as better each time.)
+
+    Example:
+        >>> plateau = make_plateau(OptimizerConfig(schedule="plateau", patience=1, factor=0.5))
+        >>> state = plateau.init({"w": jnp.ones(1)})
+        >>> for loss in (-1.0, -2.0, -2.0):
+        ...     _, state = plateau.update({}, state, value=loss)
+        >>> float(state.scale)
+        0.5
+    """
+
+    def update(updates, state, params=None, *, value):
+        least = state.best_value * jnp.where(state.best_value < 0, 1 + BETTER, 1 - BETTER)
+        value = jnp.asarray(value, state.best_value.dtype)
+        stale = jnp.where(value < least, 0, state.plateau_count + 1)
+        cut = stale >= max(1, config.patience)
+        state = state._replace(
+            best_value=jnp.where(value < least, value, state.best_value),
+            scale=jnp.where(cut, state.scale * config.factor, state.scale),
+            plateau_count=jnp.where(cut, 0, stale),
+        )
+        return jax.tree.map(lambda leaf: leaf * state.scale, updates), state
+
+    return optax.GradientTransformationExtraArgs(optax.contrib.reduce_on_plateau().init, update)
