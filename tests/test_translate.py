@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from command_line import assert_refused, seqjax, training
 
+from seqjax.data import Pair, PairsConfig, encode_pairs, train_pair_tokenizers
 from seqjax.tasks.session import open_existing, trained
 from seqjax.tasks.text_metrics import bleu_and_chrf, exact_match
+from seqjax.tasks.translate_use import Translator, examine, show
 from seqjax.training.journal import read
 
 WORDS = {"um": "1", "dois": "2", "três": "3", "uno": "1", "dos": "2", "tres": "3"}
@@ -250,6 +252,23 @@ def test_the_mean_of_the_newest_checkpoints_is_what_is_used(file, tmp_path):
     mean, best = (trained(open_existing(str(tmp_path / name))).params for name in ("mean", "best"))
     moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), mean, best)
     assert max(jax.tree.leaves(moved)) > 1e-5
+
+
+def test_sources_are_translated_as_the_loss_reads_them_cut_where_that_is_the_rule():
+    read = []
+
+    class Silent(Translator):
+        def translate(self, ids, options):
+            read.extend(map(len, ids))
+            return iter([[] for _ in ids])
+
+    tokenizers = train_pair_tokenizers(PairsConfig(), [Pair("um dois", "12")])
+    how = PairsConfig(source_length=4, too_long="truncate")
+    encoded = encode_pairs(how, [Pair("um dois", "12"), Pair("um", "1")], *tokenizers, train=False)
+    silent = Silent(None, *tokenizers, None)
+    assert examine(silent, {"test": encoded}, 0)(None, "test")["exact_match"] == 0
+    assert "um dois\n  wanted 12" in show(silent, encoded, 2)(None, 1)
+    assert read == [4, 2] * 2
 
 
 def test_metrics_are_those_of_whole_lines():

@@ -170,7 +170,6 @@ def build(config, folder: RunFolder) -> Built:
         name: encode_pairs(data, getattr(splits, name), source, target, train=name == "train")
         for name in ("train", "valid", "test")
     }
-    pairs = {name: found.pairs for name, found in encoded.items()}
     sides = encoded["train"].sources, encoded["train"].targets
     train = pair_batches(data, *sides, rows=config.batch_size, seed=config.seed, train=True)
     valid, test = (whole(config, encoded[name], train.lengths) for name in ("valid", "test"))
@@ -184,9 +183,9 @@ def build(config, folder: RunFolder) -> Built:
         validation=valid,
         test=test,
         report=reporter(encoded, target),
-        sample=show(translator, pairs["valid"][: config.shown]) if config.shown else None,
+        sample=show(translator, encoded["valid"], config.shown) if config.shown else None,
         counted="cross_entropy",
-        examine=examine(translator, pairs, config.examples),
+        examine=examine(translator, encoded, config.examples),
     )
     return Built(job, summary(config, splits, encoded, translator))
 
@@ -266,7 +265,7 @@ def evaluate(config, folder: RunFolder, params, data: PairsOption) -> dict[str, 
         )
     totals = Evaluator(objective(translator.model, config), config.compute_dtype)(params, whole(config, encoded))
     row = reporter({"test": encoded}, translator.target)(totals, "test")
-    row |= examine(translator, {"test": encoded.pairs}, 0)(params, "test")
+    row |= examine(translator, {"test": encoded}, 0)(params, "test")
     return row | left_out(skipped, encoded) if data.path else row
 
 

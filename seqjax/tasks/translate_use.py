@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from seqjax.checks import InputError
-from seqjax.data import Pair, Tokenizer
+from seqjax.data import EncodedPairs, Tokenizer
 from seqjax.decoding import pad_prompts, search_tree
 from seqjax.models import PairModel
 from seqjax.tasks.hypotheses import BOUNDARY, Hypothesis, Searched, search
@@ -210,9 +210,9 @@ def _log_probabilities(model: PairModel):
     return totals
 
 
-def show(translator: Translator, pairs: Sequence[Pair]) -> Callable[[Any, int], str]:
-    """``(params, step) -> text``: some pairs, and what the model makes of them."""
-    ids = translator.source.encode_documents([pair.source for pair in pairs])
+def show(translator: Translator, encoded: EncodedPairs, count: int) -> Callable[[Any, int], str]:
+    """``(params, step) -> text``: the first ``count`` pairs, and what the model makes of them."""
+    pairs, ids = encoded.pairs[:count], encoded.sources[:count]
 
     def draw(params, step: int) -> str:
         made = translator._replace(params=params).translate(ids, Predict())
@@ -224,19 +224,21 @@ def show(translator: Translator, pairs: Sequence[Pair]) -> Callable[[Any, int], 
     return draw
 
 
-def examine(translator: Translator, pairs: Mapping[str, Sequence[Pair]], most: int):
-    """``(params, split) -> metrics`` of greedy translations; of validation, only of the first ``most`` pairs."""
+def examine(translator: Translator, encoded: Mapping[str, EncodedPairs], most: int):
+    """``(params, split) -> metrics`` of greedy translations; of validation, only of the first ``most`` pairs.
+
+    Sources are read as the loss reads them: cut, where that is the rule. References are whole.
+    """
 
     def measure(params, split: str) -> dict[str, float]:
-        chosen = pairs[split][: most if split == "valid" else None]
-        if not chosen:
+        some = slice(most if split == "valid" else None)
+        references = [pair.target for pair in encoded[split].pairs[some]]
+        if not references:
             return {}
-        ids = translator.source.encode_documents([pair.source for pair in chosen])
         made = [
             translator.target.decode(one[0].ids) if one else ""
-            for one in translator._replace(params=params).translate(ids, Predict())
+            for one in translator._replace(params=params).translate(encoded[split].sources[some], Predict())
         ]
-        references = [pair.target for pair in chosen]
         row = {"exact_match": exact_match(made, references)}
         return row | (bleu_and_chrf(made, references) if has_sacrebleu() else {})
 
