@@ -12,6 +12,9 @@ import toy_task as toy
 from tiny_runs import ask_to_stop, difference, flags, output_of, record, run_here, start
 
 from seqjax.checks import InputError
+from seqjax.data import Tokenizer
+from seqjax.tasks.command import read_command
+from seqjax.tasks.session import begin, session
 from seqjax.training.configuration import RunConfig
 from seqjax.training.folder import as_identity, open_run
 from seqjax.training.journal import read
@@ -133,6 +136,17 @@ def test_another_configuration_in_the_folder_is_refused_with_the_difference(tmp_
     with pytest.raises(InputError, match=wanted):
         run_here([*command, "--model.features", "12", "--seed", "3"])
     assert difference(record(tmp_path), alone) == ""
+
+
+def test_a_start_without_a_checkpoint_leaves_no_symbols_of_other_data(tmp_path):
+    command, symbols = flags(tmp_path, sample_tokens=0), []
+    for text in ("ab ab ab\n" * 99, "xyz xyz xyz\n" * 99):
+        (tmp_path / "text.txt").write_text(text)
+        asked = read_command(command)
+        with session(asked) as (folder, recorder):
+            begin(asked, folder, recorder)  # and then the machine stops
+        symbols.append(Tokenizer.load(folder.tokenizer).size)
+    assert symbols == [6, 7]
 
 
 def test_a_run_of_an_older_version_goes_on_with_defaults_for_what_it_does_not_say(tmp_path, ended, alone):

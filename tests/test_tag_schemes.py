@@ -54,6 +54,7 @@ def test_scores_are_those_of_seqeval(scheme):
 def test_what_is_legal_is_what_repair_leaves_alone(scheme):
     names = TAGS[scheme]
     legal = legal_transitions(names, scheme)
+    assert repair([], scheme) == []
     for tags in itertools.chain.from_iterable(itertools.product(names, repeat=n) for n in (1, 2, 3)):
         ids = [names.index(tag) for tag in tags]
         fine = (

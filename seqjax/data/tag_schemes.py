@@ -131,7 +131,7 @@ def repair(tags: Sequence[str], scheme: Scheme) -> list[str]:
         begun.append((OUTSIDE if prefix == OUTSIDE else "I" if goes_on else "B", kind))
         before = ("B" if prefix == "I" and not goes_on else prefix), kind
     if scheme == "bioes":
-        after = [*begun[1:], (OUTSIDE, "")]
+        after = [*begun, (OUTSIDE, "")][1:]
         last = [{"B": "S", "I": "E"} if following[0] != "I" else {} for following in after]
         begun = [(ends.get(prefix, prefix), kind) for (prefix, kind), ends in zip(begun, last, strict=True)]
     return [OUTSIDE if prefix == OUTSIDE else f"{prefix}-{kind}" for prefix, kind in begun]

@@ -52,7 +52,13 @@ def session(command: Command) -> Iterator[tuple[RunFolder, Recorder]]:
 
 
 def begin(command: Command, folder: RunFolder, recorder: Recorder) -> Trainer:
-    """Read the data, make the model and the step, and say what will be trained."""
+    """Read the data, make the model and the step, and say what will be trained.
+
+    What a start without a checkpoint left behind is learned anew: its data may have been other data.
+    """
+    if recorder.checkpoints is not None and not recorder.checkpoints.steps():
+        for path in folder.learned:
+            path.unlink(missing_ok=True)
     built = command.task.build(command.config, folder)
     width = max(len(what) for what, _ in built.summary)
     recorder.note("\n".join(f"{what:<{width}}  {much}" for what, much in [*built.summary, ("run", str(folder.path))]))
