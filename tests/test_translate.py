@@ -11,6 +11,7 @@ from command_line import assert_refused, seqjax, training
 from seqjax.data import Pair, PairsConfig, encode_pairs, train_pair_tokenizers
 from seqjax.tasks.session import open_existing, trained
 from seqjax.tasks.text_metrics import bleu_and_chrf, exact_match
+from seqjax.tasks.translate import reporter
 from seqjax.tasks.translate_use import Translator, examine, show
 from seqjax.training.journal import read
 
@@ -269,6 +270,18 @@ def test_sources_are_translated_as_the_loss_reads_them_cut_where_that_is_the_rul
     assert examine(silent, {"test": encoded}, 0)(None, "test")["exact_match"] == 0
     assert "um dois\n  wanted 12" in show(silent, encoded, 2)(None, 1)
     assert read == [4, 2] * 2
+
+
+def test_perplexity_per_word_counts_the_words_that_were_predicted():
+    pairs = [Pair("a", "one two six ten")] * 8
+    for how in ({}, {"target_length": 5, "too_long": "truncate"}):
+        data = PairsConfig(tokenizer="byte", **how)
+        source, target = train_pair_tokenizers(data, [Pair("ab", "one two six ten")])
+        encoded = encode_pairs(data, pairs, source, target, train=False)
+        symbols = sum(len(row) + 1 for row in encoded.targets)
+        words = 8 * (3 if how else 5)  # `one t` or all four, and the end
+        found = reporter({"test": encoded}, target)({"cross_entropy": (words * np.log(7), symbols)}, "test")
+        assert found["word_perplexity"] == pytest.approx(7)
 
 
 def test_metrics_are_those_of_whole_lines():

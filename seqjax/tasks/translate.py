@@ -229,7 +229,9 @@ def reporter(encoded: Mapping[str, EncodedPairs], tokenizer: Tokenizer):
     words = {}
     for name, found in encoded.items():
         symbols = sum(len(row) + 1 for row in found.targets)
-        words[name] = sum(len(pair.target.split()) + 1 for pair in found.pairs) / symbols
+        cut = tokenizer.kind not in ("char", "word") and found.truncated
+        texts = map(tokenizer.decode, found.targets) if cut else (pair.target for pair in found.pairs)
+        words[name] = sum(len(text.split()) + 1 for text in texts) / symbols
 
     def report(totals: Totals, split: str) -> dict[str, float]:
         nats, count = totals.get("nats") or totals["cross_entropy"]
