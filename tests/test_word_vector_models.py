@@ -22,7 +22,7 @@ from seqjax.tasks.embeddings import objective
 from seqjax.training.devices import fetch, local_rows, place
 from seqjax.training.optimizers import OptimizerConfig, make_optimizer
 from seqjax.training.state import create_state
-from seqjax.training.step import make_train_step, parallel
+from seqjax.training.step import cast, make_train_step, parallel
 
 V, E, B, T, W, S, K = 11, 5, 4, 3, 2, 6, 2
 SWIFT = {"xla_backend_optimization_level": 0}
@@ -120,6 +120,12 @@ def test_a_batch_is_the_sum_of_its_rows_and_nothing_gives_nothing(name):
     summed = jax.tree.map(lambda *leaves: sum(leaves), *parts)
     assert difference(whole, summed) < 1e-4
     assert difference(parts[-1], jax.tree.map(jnp.zeros_like, parts[-1])) == 0
+
+
+@each_model
+def test_losses_of_vectors_in_half_precision_are_added_up_in_single(name):
+    loss = jax.eval_shape(MODELS[name][0].loss, cast(params_for(name), jnp.bfloat16), batch_for(name))
+    assert loss.dtype == jnp.float32
 
 
 @pytest.mark.parametrize("name", ["skipgram", "glove"])

@@ -140,9 +140,10 @@ def skipgram_softmax(config: SoftmaxVectorsConfig, vocabulary: int) -> VectorMod
     def loss(params, batch):
         centres, context, pairs = windows_of(batch)
         xs, ys = params["inputs"][centres], params["outputs"][context]
-        scores = jnp.einsum("bte,bje->btj", xs, ys)
-        whole = jax.nn.logsumexp(xs.reshape(-1, xs.shape[-1]) @ params["outputs"][1:].T, axis=-1)
-        near = pairs.astype(scores.dtype)
+        kind = jnp.result_type(float)  # sums are no numbers of eight bits, whatever the vectors are
+        scores = jnp.einsum("bte,bje->btj", xs, ys).astype(kind)
+        whole = jax.nn.logsumexp((xs.reshape(-1, xs.shape[-1]) @ params["outputs"][1:].T).astype(kind), axis=-1)
+        near = pairs.astype(kind)
         return (near.sum(-1).reshape(-1) * whole).sum() - (near * scores).sum()
 
     return VectorModel(_tables(config.features, vocabulary), _pairs, loss, _centres, _inputs, "pairs")
