@@ -9,7 +9,8 @@ import pytest
 from seqjax.checks import InputError
 from seqjax.data import DataConfig, read_documents, read_splits
 from seqjax.data.splits import split_documents
-from seqjax.data.text import embedded_documents
+from seqjax.data.stroke_splits import find_drawings
+from seqjax.data.text import embedded_documents, outside_runs
 
 
 @pytest.fixture
@@ -26,6 +27,21 @@ def folder(tmp_path):
 
 def read(*paths, **options):
     return read_documents([str(path) for path in paths], DataConfig(**options))
+
+
+def test_a_folder_of_data_that_holds_a_run_is_read_without_it(folder, capsys):
+    before, run = read(folder), folder / "below" / "run"
+    (folder / "cats.npz").write_bytes(b"\0")
+    (run / "checkpoints" / "10").mkdir(parents=True)
+    for name in ("config.json", "samples.txt", "drawings.npz", "checkpoints/10/manifest.json"):
+        (run / name).write_text("written by training")
+    capsys.readouterr()
+    assert read(folder) == before
+    assert "3 files read, 5 skipped" in capsys.readouterr().err  # the run is one of them
+    assert find_drawings([str(folder)]) == [folder / "cats.npz"]
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert {*files} - {*outside_runs(folder, files)} == {path for path in files if run in path.parents}
+    assert "written by training" in read(run)  # who names it wants it
 
 
 def test_a_folder_is_read_in_order_without_hidden_binary_and_empty_files(folder):

@@ -20,7 +20,7 @@ from seqjax.data.example_batches import ExampleBatches, Examples, example_batche
 from seqjax.data.pair_config import Pair
 from seqjax.data.pairs import split_pairs
 from seqjax.data.picture_files import SUFFIXES, PictureError, read_picture
-from seqjax.data.text import read_files
+from seqjax.data.text import outside_runs, read_files
 
 _SKIP = "Mend it, or skip what is broken and count it: --data.skip-broken."
 _LISTS = ("captions.tsv", "captions.txt")
@@ -153,7 +153,8 @@ def _entry(path: Path, number: int, columns: list[str]) -> _Entry:
 
 
 def _list_folder(path: Path, encoding: str) -> list[_Entry]:
-    pictures = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    named = (file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    pictures = sorted(outside_runs(path, named))
     if not pictures:
         raise InputError(
             f"data: the folder {path} holds neither {' nor '.join(_LISTS)} nor any picture ({', '.join(SUFFIXES)})."

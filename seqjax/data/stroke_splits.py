@@ -12,6 +12,7 @@ from seqjax.data.stroke_config import StrokesConfig
 from seqjax.data.stroke_files import read_npz, read_svg
 from seqjax.data.stroke_fonts import read_glyphs
 from seqjax.data.strokes import Drawing, simplify_strokes
+from seqjax.data.text import outside_runs
 
 NOTHING = -1  # the label of a drawing without a class
 
@@ -70,7 +71,8 @@ def find_drawings(paths: Sequence[str]) -> list[Path]:
     found: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            below = sorted(file for file in path.rglob("*") if file.suffix in (".npz", ".svg") and file.is_file())
+            named = (file for file in path.rglob("*") if file.suffix in (".npz", ".svg") and file.is_file())
+            below = sorted(outside_runs(path, named))
             if not below:
                 raise InputError(f"{path}: there is no .npz and no .svg file in this folder.")
             found += below

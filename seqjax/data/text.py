@@ -5,12 +5,13 @@ A document is a ``str``; its line ends are kept as they are. Files are read one 
 
 import codecs
 import difflib
+import functools
 import os
 import pathlib
 import re
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from seqjax.checks import InputError, nearest
 from seqjax.data.config import DataConfig
@@ -38,7 +39,8 @@ def embedded_documents() -> list[str]:
 def read_documents(paths: Sequence[str], config: DataConfig) -> list[str]:
     """Read files and folders, in the order given; a folder's files in alphabetical order.
 
-    Links to folders are followed. Hidden, empty and binary files of a folder are skipped, and standard error says so.
+    Links to folders are followed. Hidden, empty and binary files of a folder are skipped, and folders of runs in it,
+    which change as they train; standard error says so.
 
     Args:
         paths: files or folders; none at all is :func:`embedded_documents`.
@@ -111,7 +113,7 @@ def _read_path(path: pathlib.Path, encoding: str) -> Iterator[tuple[pathlib.Path
 
 
 def _read_folder(folder: pathlib.Path, encoding: str) -> Iterator[tuple[pathlib.Path, str]]:
-    files, hidden = _files_below(folder)
+    files, left = _files_below(folder)
     texts, skipped = 0, []
     for file in files:
         data = _read_bytes(file)
@@ -121,7 +123,7 @@ def _read_folder(folder: pathlib.Path, encoding: str) -> Iterator[tuple[pathlib.
             continue
         texts += 1
         yield file, _decode(file, data, encoding)
-    skipped = sorted(skipped, key=lambda one: not one[1].startswith("UTF-16")) + [(file, "hidden") for file in hidden]
+    skipped = sorted(skipped, key=lambda one: not one[1].startswith("UTF-16")) + left
     named = ", ".join(f"{file.relative_to(folder)} ({kind})" for file, kind in skipped[:_SHOWN])
     named += ", …" if len(skipped) > _SHOWN else ""
     if not texts:
@@ -133,13 +135,29 @@ def _read_folder(folder: pathlib.Path, encoding: str) -> Iterator[tuple[pathlib.
         print(f"{folder}: {texts:,} files read, {len(skipped):,} skipped: {named}", file=sys.stderr)
 
 
-def _files_below(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
-    """The files in a folder and those that are hidden, a hidden folder as one; links to folders are followed once."""
+def is_run(folder: pathlib.Path) -> bool:
+    """Whether this is the folder of a run: what stands there is written by training, and no data."""
+    return (folder / "config.json").is_file() and (folder / "checkpoints").is_dir()
+
+
+def outside_runs(folder: pathlib.Path, files: Iterable[pathlib.Path]) -> list[pathlib.Path]:
+    """Those of the files below a folder that stand in no folder of a run below it.
+
+    Example:
+        >>> outside_runs(pathlib.Path("data"), [pathlib.Path("data/a/b.txt")])
+        [PosixPath('data/a/b.txt')]
+    """
+    known = functools.cache(is_run)
+    return [file for file in files if not any(known(folder / way) for way in [*file.relative_to(folder).parents][:-1])]
+
+
+def _files_below(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[tuple[pathlib.Path, str]]]:
+    """The files in a folder; and what is left out, a folder as one, and why. Links to folders are followed once."""
 
     def refuse(error: OSError):
         raise _unreadable(pathlib.Path(error.filename), error)
 
-    found, hidden, walked = [], [], set()
+    found, left, walked = [], [], set()
     tops = [str(folder)]
     for top in tops:  # links come after what really stands here
         for parent, folders, names in os.walk(top, onerror=refuse):
@@ -147,11 +165,13 @@ def _files_below(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[pathlib
                 folders.clear()
                 continue
             walked.add(own)
-            hidden += [pathlib.Path(parent, name) for name in [*folders, *names] if name.startswith(".")]
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            left += [(pathlib.Path(parent, name), "hidden") for name in [*folders, *names] if name.startswith(".")]
+            runs = {name for name in folders if not name.startswith(".") and is_run(pathlib.Path(parent, name))}
+            left += [(pathlib.Path(parent, name), "a run") for name in runs]
+            folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in runs)
             tops += [path for name in folders if os.path.islink(path := os.path.join(parent, name))]
             found += [pathlib.Path(parent, name) for name in names if not name.startswith(".")]
-    return sorted(file for file in found if file.is_file()), sorted(hidden)
+    return sorted(file for file in found if file.is_file()), sorted(left)
 
 
 def _mode(path: pathlib.Path) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from seqjax.checks import InputError
+from seqjax.data.text import outside_runs
 from seqjax.training.configuration import read_json
 from seqjax.training.folder import RunFolder
 
@@ -84,7 +85,7 @@ def _outlines(config: Any) -> Iterator[tuple[str, list]]:
     """Each file that a configuration names, or that a folder holds, with its size and a digest."""
     for _, name in _paths(config):
         root = Path(name).expanduser()
-        for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
+        for path in sorted(outside_runs(root, root.rglob("*"))) if root.is_dir() else [root]:
             if path.is_file():
                 yield str(path), _outline(path)
 
