@@ -11,6 +11,7 @@ import toy_task as toy
 
 from seqjax import cells
 from seqjax.checks import InputError
+from seqjax.training.leaves import flatten
 from seqjax.training.optimizers import (
     OptimizerConfig,
     known_optimizers,
@@ -121,9 +122,11 @@ def test_the_factor_of_a_plateau_scales_the_update():
 @pytest.mark.parametrize("name", known_optimizers())
 def test_every_optimizer_of_optax_that_is_offered_takes_a_step(name):
     config = OptimizerConfig(name=name, learning_rate=0.1, schedule="constant", clip=1.0)
-    found = moved(make_optimizer(config, steps=4), steps=3)
+    optimizer = make_optimizer(config, steps=4)
+    found = moved(optimizer, steps=3)
     assert np.isfinite(found).all()
     assert np.abs(found).max() > 0
+    assert flatten("the state, in a checkpoint", optimizer.init(PARAMS))
 
 
 def test_the_names_are_those_of_optax():
@@ -159,6 +162,7 @@ def test_the_inverse_square_root_is_the_schedule_of_the_transformer():
         ({"name": "adma"}, "OptimizerConfig: `name`.*'adma'.* Did you mean `adam"),
         ({"name": "chain"}, "should be a known name"),
         ({"name": "rprop"}, "should be a known name"),  # it takes no schedule
+        ({"name": "noisy_sgd"}, "should be a known name"),  # its state could not be saved
         ({"options": {"momentun": 0.9}, "name": "sgd"}, "optax.sgd.*'momentun'.* Did you mean `momentum`"),
         ({"options": {"learning_rate": 0.9}}, "'learning_rate'"),
         ({"clip": -1.0}, "--optimizer.clip"),
