@@ -178,6 +178,7 @@ def test_the_inverse_square_root_is_the_schedule_of_the_transformer():
         ({"final": 1.5}, "final"),
         ({"schedule": "cosin"}, "Did you mean `cosine`"),
         ({"options": {"b2": math.nan}}, "b2"),
+        ({"options": {"mu_dtype": 1.0}}, "--optimizer.options: optax.adam does not take mu_dtype 1: "),
     ],
 )
 def test_what_cannot_be_is_refused(options, message):

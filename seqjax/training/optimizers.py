@@ -82,6 +82,11 @@ class OptimizerConfig:
             check_choice(f"--optimizer.options: optax.{self.name}", "option", option, known)
             if not math.isfinite(value):
                 raise InputError(f"--optimizer.options: `{option}` should be a finite number, but it is {value}.")
+        try:
+            getattr(optax, self.name)(learning_rate=self.learning_rate, **self.options)
+        except (TypeError, ValueError) as error:  # an option that is no number, such as a type
+            given = ", ".join(f"{option} {value:g}" for option, value in self.options.items())
+            raise InputError(f"--optimizer.options: optax.{self.name} does not take {given}: {error}.") from None
 
 
 def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:
