@@ -38,16 +38,18 @@ def token_accuracy(logits: Array, targets: ArrayLike, mask: ArrayLike) -> tuple[
 
 
 def perplexity(nats: float, tokens: float | int) -> float:
-    """``exp(nats / tokens)``: how many equally likely tokens would be as hard; NaN where there are none.
+    """``exp(nats / tokens)``: how many equally likely tokens would be as hard; NaN where there are none, or of NaN.
 
     Example:
         >>> round(perplexity(nats=3 * math.log(10), tokens=3), 6)
         10.0
+        >>> perplexity(nats=math.nan, tokens=3)
+        nan
     """
     if tokens == 0:
         return math.nan
     rate = nats / tokens
-    return math.exp(rate) if rate < 700 else math.inf
+    return math.inf if rate >= 700 else math.exp(rate)
 
 
 def bits_per_unit(nats: float, units: float | int) -> float:

@@ -67,8 +67,13 @@ class Memory:
             ...     memory.compare(loss, step)
             >>> memory.best, memory.best_step, memory.stale
             (1.0, 3, 1)
+            >>> hopeless = Memory()
+            >>> for step in range(3):
+            ...     hopeless.compare(math.nan, step)
+            >>> hopeless.best_step, hopeless.stale
+            (0, 2)
         """
-        if self.best is None or loss < self.best or math.isnan(self.best):
+        if self.best is None or loss < self.best or math.isnan(self.best) > math.isnan(loss):
             self.best, self.best_step, self.stale = loss, step, 0
         else:
             self.stale += 1
