@@ -119,6 +119,8 @@ def test_seen_tokens_are_those_at_real_positions():
     tokens = jnp.array([[1, 2, 2, 4], [0, 3, 1, 1]])
     mask = jnp.array([[False, True, True, False], [False, False, False, False]])
     assert np.argwhere(s.seen_tokens(tokens, mask, 5)).tolist() == [[0, 2]]
+    assert np.argwhere(s.seen_tokens(tokens.astype(jnp.uint8), mask, 256)).tolist() == [[0, 2]]  # 256 is no byte
+    assert not s.seen_tokens(tokens[:, :0], mask[:, :0], 5).any()
 
 
 def test_filters_apply_in_the_documented_order():

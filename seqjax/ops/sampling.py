@@ -15,6 +15,7 @@ from jax import Array
 from seqjax.checks import InputError, check_count, check_mask
 from seqjax.ops.dropout import check_keys
 from seqjax.ops.highest import first_highest
+from seqjax.precision import signed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -163,8 +164,10 @@ def seen_tokens(tokens: Array, mask: Array, size: int) -> Array:
     def mark(tokens, mask):
         return jnp.zeros(size, bool).at[jnp.where(mask, tokens, size)].set(True, mode="drop")
 
-    rows = jax.vmap(mark)(tokens.reshape(-1, tokens.shape[-1]), mask.reshape(-1, mask.shape[-1]))
-    return rows.reshape(*tokens.shape[:-1], size)
+    *batch, steps = tokens.shape
+    rows = math.prod(batch)
+    marked = jax.vmap(mark)(signed(tokens).reshape(rows, steps), mask.reshape(rows, steps))
+    return marked.reshape(*batch, size)
 
 
 def adjust(logits: Array, sampling: Sampling, seen: Array | None = None) -> Array:
