@@ -187,6 +187,7 @@ def test_equal_configurations_are_one_configuration():
         ({"temperature": -1.0}, "temperature.*above 0, but it is -1.0"),
         ({"temperature": float("nan")}, "temperature"),
         ({"temperature": float("inf")}, "temperature"),
+        ({"temperature": 1e39}, "temperature.*32 bits"),
         ({"top_k": 0}, "top_k.*at least 1"),
         ({"top_p": 0.0}, r"top_p.*\(0, 1\].*0.0.*Try"),
         ({"top_p": 1.1}, "top_p"),
@@ -195,6 +196,8 @@ def test_equal_configurations_are_one_configuration():
         ({"min_p": -0.1}, "min_p"),
         ({"repetition_penalty": 0.0}, "repetition_penalty"),
         ({"repetition_penalty": float("inf")}, "repetition_penalty"),
+        ({"repetition_penalty": 1e39}, "repetition_penalty.*32 bits"),
+        ({"repetition_penalty": 1e-46}, "repetition_penalty.*32 bits"),
     ],
 )
 def test_numbers_outside_their_range_are_refused(options, said):
