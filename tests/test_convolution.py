@@ -114,6 +114,8 @@ def test_dropout_takes_whole_features_of_a_row():
 def test_what_cannot_be_is_refused():
     with pytest.raises(InputError, match="dilation"):
         causal_convolution(jnp.ones((1, 2, 1)), jnp.ones((2, 1, 1)), dilation=0)
+    with pytest.raises(InputError, match="at least 1 tap"):
+        causal_convolution(jnp.ones((1, 2, 1)), jnp.ones((0, 1, 1)))
     with pytest.raises(InputError, match="2 taps"):
         TCN(D, H, levels=1, width=1, rngs=nnx.Rngs(0))
     for shape in ({"layers": 0}, {"width": 1}, {"dropout": 1.0}):
