@@ -104,6 +104,8 @@ def test_temperature_towards_zero_is_greedy(value):
 
 def test_temperature_leaves_certainty_certain():
     assert s.temperature(jnp.array([0.0, jnp.inf, -jnp.inf]), 2.0).tolist() == [-np.inf, 0.0, -np.inf]
+    hottest = Sampling(temperature=1e37).temperature
+    assert s.temperature(jnp.array([0.0, 1.0, -jnp.inf]), hottest).tolist()[2] == -np.inf
 
 
 def test_the_repetition_penalty_lowers_seen_tokens_and_no_others():
@@ -187,7 +189,7 @@ def test_equal_configurations_are_one_configuration():
         ({"temperature": -1.0}, "temperature.*above 0, but it is -1.0"),
         ({"temperature": float("nan")}, "temperature"),
         ({"temperature": float("inf")}, "temperature"),
-        ({"temperature": 1e39}, "temperature.*32 bits"),
+        ({"temperature": 1e38}, "temperature.*32 bits"),
         ({"top_k": 0}, "top_k.*at least 1"),
         ({"top_p": 0.0}, r"top_p.*\(0, 1\].*0.0.*Try"),
         ({"top_p": 1.1}, "top_p"),

@@ -17,7 +17,7 @@ from seqjax.ops.dropout import check_keys
 from seqjax.ops.highest import first_highest
 from seqjax.precision import signed
 
-LEAST, LARGEST = float(jnp.finfo(jnp.float32).tiny), float(jnp.finfo(jnp.float32).max)
+LEAST, LARGEST = 1e-37, 1e37  # 32 bits hold them, and their inverses, by which XLA multiplies
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
