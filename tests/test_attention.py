@@ -185,6 +185,9 @@ def test_masks_compose():
     np.testing.assert_array_equal(same.expand(6, 6), both)
     assert masks.combine() is None
     assert masks.Structured().expand(2, 2) is None
+    bytes_ = jnp.arange(6, dtype=jnp.uint8)
+    unsigned = masks.Structured(causal=True, query_positions=bytes_, key_positions=bytes_)
+    np.testing.assert_array_equal(unsigned.expand(6, 6), whole)
 
 
 SCORES = [

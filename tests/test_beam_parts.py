@@ -43,6 +43,8 @@ def test_moving_in_place_is_gathering():
     assert (wanted != np.arange(28)).sum() > 5
     for each in moved:
         jax.tree.map(lambda new, old: np.testing.assert_array_equal(new, old[wanted]), each, state)
+    none = jax.tree.map(lambda leaf: leaf[:0], state)
+    assert jax.tree.map(np.shape, move(none, parents[:0])) == jax.tree.map(np.shape, none)
 
 
 @pytest.mark.parametrize("size, count", [(11, 4), (4096, 1), (5000, 5), (5000, 9), (5000, 5000)])

@@ -96,6 +96,8 @@ def test_rows_that_end_at_different_steps_carry_their_own_windows():
     _, two = run(state, xs, ~mask, no)  # the others, wherever they stand
     np.testing.assert_allclose(np.where(mask[..., None], one, two), whole, atol=1e-6)
     assert (np.asarray(one)[~mask] == 0).all()
+    none = jax.eval_shape(run, state, *(leaf[:, :0] for leaf in (xs, mask, no)))
+    assert jax.tree.map(np.shape, none) == (jax.tree.map(np.shape, state), (B, 0, H))
 
 
 def test_dropout_takes_whole_features_of_a_row():
@@ -112,6 +114,8 @@ def test_dropout_takes_whole_features_of_a_row():
 def test_what_cannot_be_is_refused():
     with pytest.raises(InputError, match="dilation"):
         causal_convolution(jnp.ones((1, 2, 1)), jnp.ones((2, 1, 1)), dilation=0)
+    with pytest.raises(InputError, match="at least 1 tap"):
+        causal_convolution(jnp.ones((1, 2, 1)), jnp.ones((0, 1, 1)))
     with pytest.raises(InputError, match="2 taps"):
         TCN(D, H, levels=1, width=1, rngs=nnx.Rngs(0))
     for shape in ({"layers": 0}, {"width": 1}, {"dropout": 1.0}):

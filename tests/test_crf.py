@@ -156,6 +156,8 @@ def test_tags_in_padding_are_not_looked_at_equals_end_low_and_half_precision_is_
     emissions, transitions = (jax.tree.map(jnp.zeros_like, part) for part in scores())
     assert not crf.sequence_score(emissions, np.where(MASK, TAGS, 99), transitions, jnp.asarray(MASK)).any()
     assert not run(emissions, transitions)[2][0].any()
+    many = crf.Transitions(jnp.zeros(200), jnp.zeros((200, 200)), jnp.zeros(200))  # more tags than 8 bits count
+    jax.eval_shape(lambda: crf.sequence_score(jnp.zeros((3, 200)), np.full(3, 127, np.int8), many))
     half = [jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), part) for part in (emissions, transitions)]
     found = jax.eval_shape(lambda *given: (crf.log_partition(*given), crf.viterbi(*given)[1]), *half)
     assert [leaf.dtype for leaf in found] == [jnp.float32] * 2

@@ -82,6 +82,14 @@ def test_the_loss_is_that_of_all_paths_and_transcripts_share_one_probability():
             assert gradient[row][place] == pytest.approx((sides[0] - sides[1]) / 2e-4, abs=1e-4)
 
 
+def test_a_transcript_may_be_as_improbable_as_float32_can_say():
+    sure = np.zeros((1, T, K))
+    sure[..., 0] = 1e5  # of the blank, in every frame
+    nats, _, gradient, _, _ = run(sure, np.ones((1, T), bool), np.array([[1, 2, 1, 0, 0]]))
+    np.testing.assert_allclose(nats, [3e5], rtol=1e-4)
+    np.testing.assert_allclose(gradient[0].sum(axis=0), [3, -2, -1], atol=0.1)  # 3e5 is known to 0.03
+
+
 def test_padding_of_frames_and_of_transcripts_changes_nothing():
     labels = np.array([[1, 1, 0, 0, 0], [0, 1, 0, 1, 0], [0, 0, 0, 1, 1]])
     short = enumerated(log_softmax(LOGITS[:4]))[(1, 1)]

@@ -139,6 +139,8 @@ def test_an_empty_prefix_forces_nothing_and_other_prefixes_compile_nothing():
     assert wide[:, 0].tolist() == [2, 2, 2]
     assert len(traces) == 1
     assert read_prefix("test", (np.full((1, 6), 2), np.arange(6)[None] < 1), 1, V, M).tokens.shape == (1, M)
+    traced = jax.jit(lambda mask: read_prefix("test", (np.full((1, 6), 2), mask), 1, V, M))(np.arange(6)[None] < 1)
+    assert (traced.tokens.tolist(), traced.lengths.tolist()) == ([[2] + [0] * (M - 1)], [1])
 
 
 def test_a_forced_token_keeps_its_probability_where_a_limit_forbids_it():

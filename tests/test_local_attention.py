@@ -50,6 +50,17 @@ def test_local_attention_equals_its_formula(kind):
         np.testing.assert_allclose(weights[b, t], wanted, atol=1e-6)
 
 
+def test_steps_may_be_of_any_type():
+    steps = [jnp.array([1000], "uint32"), jnp.array([100], "int8"), jnp.array([1000], "bfloat16")]
+
+    @jax.jit
+    def weigh(steps):
+        return [local_m(jnp.zeros((1, 1200)), step, jnp.ones((1200,), bool), width=1) for step in steps]
+
+    for step, weights in zip(steps, weigh(steps), strict=True):
+        assert np.flatnonzero(weights).tolist() == [int(step[0]) + more for more in (-1, 0, 1)]
+
+
 def test_only_the_predicted_place_has_a_gaussian():
     scores, place, mask = case("m")
     assert set(run("m", scores, place, mask)[1].sum(-1).round(5).ravel()) <= {0.0, 1.0}

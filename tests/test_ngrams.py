@@ -51,6 +51,8 @@ def test_numbers_lie_in_the_table_and_spread_over_it(numbered):
     assert found.min() >= 0
     assert found.max() < 40
     assert np.bincount(found.ravel(), minlength=40).max() < 3 * found.size / 40
+    of_bytes = numbered((255 - ids % 2).astype(np.uint8), np.ones((20, T), bool), LONGEST, 40)
+    np.testing.assert_array_equal(of_bytes, numbered(255 - ids % 2, np.ones((20, T), bool), LONGEST, 40))
 
 
 def test_refusals_say_what_to_try():

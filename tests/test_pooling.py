@@ -89,6 +89,10 @@ def test_means_of_half_precision_are_summed_in_more():
     assert (large.tolist(), many.tolist(), many.dtype) == ([[1000.0]], [[1.0]], jnp.float16)
 
 
+def test_the_largest_of_nothing_but_minus_infinity_is_that():
+    assert pooling.pool_max(jnp.full((1, 2, 1), -jnp.inf), jnp.ones((1, 2), bool)).tolist() == [[-np.inf]]
+
+
 def test_no_steps_are_rows_without_a_real_step():
     xs, mask = jnp.ones((2, 0, 3)), jnp.ones((2, 0), bool)
     for pool in (pooling.pool_last, pooling.pool_mean, pooling.pool_max, pooling.pool_sum):

@@ -77,6 +77,8 @@ def test_the_linear_bias_falls_with_the_distance_on_both_sides():
         for b in range(2):
             want = [[-slope * abs(p - q) for q in PLACES[b, :3]] for p in PLACES[b]]
             np.testing.assert_allclose(bias[b, n], want, rtol=1e-6)
+    unsigned = alibi_bias(jnp.asarray(PLACES, jnp.uint16), jnp.asarray(PLACES[:, :3], jnp.uint16), 4)
+    np.testing.assert_array_equal(unsigned, bias)
 
 
 def test_norms_are_the_oracles():

@@ -104,6 +104,8 @@ def test_temperature_towards_zero_is_greedy(value):
 
 def test_temperature_leaves_certainty_certain():
     assert s.temperature(jnp.array([0.0, jnp.inf, -jnp.inf]), 2.0).tolist() == [-np.inf, 0.0, -np.inf]
+    hottest = Sampling(temperature=1e37).temperature
+    assert s.temperature(jnp.array([0.0, 1.0, -jnp.inf]), hottest).tolist()[2] == -np.inf
 
 
 def test_the_repetition_penalty_lowers_seen_tokens_and_no_others():
@@ -119,6 +121,8 @@ def test_seen_tokens_are_those_at_real_positions():
     tokens = jnp.array([[1, 2, 2, 4], [0, 3, 1, 1]])
     mask = jnp.array([[False, True, True, False], [False, False, False, False]])
     assert np.argwhere(s.seen_tokens(tokens, mask, 5)).tolist() == [[0, 2]]
+    assert np.argwhere(s.seen_tokens(tokens.astype(jnp.uint8), mask, 256)).tolist() == [[0, 2]]  # 256 is no byte
+    assert not s.seen_tokens(tokens[:, :0], mask[:, :0], 5).any()
 
 
 def test_filters_apply_in_the_documented_order():
@@ -185,6 +189,7 @@ def test_equal_configurations_are_one_configuration():
         ({"temperature": -1.0}, "temperature.*above 0, but it is -1.0"),
         ({"temperature": float("nan")}, "temperature"),
         ({"temperature": float("inf")}, "temperature"),
+        ({"temperature": 1e38}, "temperature.*32 bits"),
         ({"top_k": 0}, "top_k.*at least 1"),
         ({"top_p": 0.0}, r"top_p.*\(0, 1\].*0.0.*Try"),
         ({"top_p": 1.1}, "top_p"),
@@ -193,6 +198,8 @@ def test_equal_configurations_are_one_configuration():
         ({"min_p": -0.1}, "min_p"),
         ({"repetition_penalty": 0.0}, "repetition_penalty"),
         ({"repetition_penalty": float("inf")}, "repetition_penalty"),
+        ({"repetition_penalty": 1e39}, "repetition_penalty.*32 bits"),
+        ({"repetition_penalty": 1e-46}, "repetition_penalty.*32 bits"),
     ],
 )
 def test_numbers_outside_their_range_are_refused(options, said):

@@ -109,6 +109,14 @@ def test_a_prefix_is_kept_and_does_not_end_a_row():
     assert found.lengths.tolist() == [4, 1]
     with pytest.raises(InputError, match="prefix of 2 steps"):
         make_values(COUNT, 1.0, None, np.zeros(2), keys, choose=until, max_steps=1, options=3.0, prefix=prefix)
+    values, mask = prefix
+    for wrong, said in [
+        ((values[:1], mask), r"\(B, P, …\)"),
+        ((values[..., None], mask), r"\(B, P, …\)"),
+        ((values, np.array([[True, True], [False, True]])), "on the right"),
+    ]:
+        with pytest.raises(InputError, match=said):
+            make_values(COUNT, 1.0, None, np.zeros(2), keys, choose=until, max_steps=4, prefix=wrong)
 
 
 def test_every_step_draws_anew():

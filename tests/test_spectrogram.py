@@ -72,6 +72,11 @@ def test_padding_and_neighbours_change_nothing_and_lengths_are_respected():
         np.testing.assert_allclose(scaled[row, :6], standard, atol=1e-4)
 
 
+def test_half_precision_is_standardised_in_more():
+    scaled = standardised(jnp.array([[[1000.0], [3000.0]]], jnp.float16), np.ones((1, 2), bool))
+    assert (scaled.tolist(), scaled.dtype) == ([[[-1.0], [1.0]]], jnp.float16)
+
+
 def test_filters_are_triangles_that_touch_and_bands_too_narrow_are_refused():
     filters = mel_filters(BANDS, 512, RATE)
     inside = filters.sum(axis=1)[filters.argmax(axis=0)[0] + 1 : filters.argmax(axis=0)[-1]]

@@ -151,7 +151,8 @@ def read_prefix(where: str, prefix, rows: int, size: int, max_tokens: int) -> Pr
 
 
 def _lay(tokens, mask, max_tokens: int) -> Prefix:
-    library = jnp if isinstance(tokens, Array) else np
+    library = jnp if isinstance(tokens, Array) or isinstance(mask, Array) else np
+    tokens = library.asarray(tokens)
     short = ((0, 0), (0, max(0, max_tokens - tokens.shape[1])))
     laid = library.pad(library.where(mask, tokens, 0), short)[:, :max_tokens]
     return Prefix(jnp.asarray(laid, jnp.int32), jnp.asarray(mask.sum(axis=1), jnp.int32))

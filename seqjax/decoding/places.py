@@ -56,7 +56,7 @@ def move(state, sources: Array):
         [[1.0], [2.0], [2.0]]
     """
     rows, beam = sources.shape
-    if beam == 1 or not jax.tree.leaves(state):
+    if rows == 0 or beam == 1 or not jax.tree.leaves(state):
         return state
     wanted = (sources + beam * jnp.arange(rows, dtype=sources.dtype)[:, None]).reshape(-1)
     return jax.lax.platform_dependent(state, wanted, cpu=_copy_changed, default=_gather)

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from seqjax.checks import InputError, check_count, check_mask
+from seqjax.checks import InputError, check_count, check_mask, check_shape
 from seqjax.decoding.decodable import Decodable, open_model
 from seqjax.ops.dropout import check_keys, fold
 from seqjax.spread import alike
@@ -58,8 +59,8 @@ def make_values(
             end a row.
 
     Raises:
-        InputError: no step, keys that are not one a row, a prefix longer than M, a first value of whole numbers where
-            what is chosen has fractions.
+        InputError: no step, keys that are not one a row, a prefix longer than M, of other shapes or not padded on the
+            right, a first value of whole numbers where what is chosen has fractions.
 
     Example:
         >>> def advance(params, memory, state, last):
@@ -75,19 +76,25 @@ def make_values(
     check_count("make_values", "max_steps", max_steps)
     first = jnp.asarray(first)
     check_keys("make_values", keys, first.shape[:1])
-    if prefix is not None:
-        values, mask = jnp.asarray(prefix[0]), jnp.asarray(prefix[1])
-        check_mask("make_values", "prefix mask", mask, "(B, P)", (first.shape[0], values.shape[1]))
-        if values.shape[1] > max_steps:
-            raise InputError(f"make_values: a prefix of {values.shape[1]} steps does not fit into {max_steps}.")
-        _check_kind("`prefix`", values, first)
-        room = max_steps - values.shape[1]
-        prefix = (
-            jnp.pad(values, ((0, 0), (0, room), *[(0, 0)] * (values.ndim - 2))).astype(first.dtype),
-            jnp.pad(mask, ((0, 0), (0, room))),
-        )
+    prefix = None if prefix is None else _read_prefix(prefix, first, max_steps)
     weights, memory, state = open_model(model, params, inputs)
     return _loop(model, choose, max_steps, weights, memory, state, first, keys, options, prefix)
+
+
+def _read_prefix(prefix: tuple[ArrayLike, ArrayLike], first: Array, max_steps: int) -> tuple[Array, Array]:
+    """Check values (B, P, …) and mask (B, P), and lay them in (B, M, …) and (B, M)."""
+    values, mask = jnp.asarray(prefix[0]), jnp.asarray(prefix[1])
+    rows, *shape = first.shape
+    check_shape("make_values", "prefix values", values, "(B, P, …)", (rows, None, *shape))
+    check_mask("make_values", "prefix mask", mask, "(B, P)", values.shape[:2])
+    if not isinstance(mask, jax.core.Tracer) and np.any(np.diff(np.asarray(mask, np.int8)) > 0):
+        raise InputError("make_values: `prefix` should be padded on the right, but a row has padding before a value.")
+    if values.shape[1] > max_steps:
+        raise InputError(f"make_values: a prefix of {values.shape[1]} steps does not fit into {max_steps}.")
+    _check_kind("`prefix`", values, first)
+    room = max_steps - values.shape[1]
+    values = jnp.pad(values, ((0, 0), (0, room), *[(0, 0)] * (values.ndim - 2))).astype(first.dtype)
+    return values, jnp.pad(mask, ((0, 0), (0, room)))
 
 
 def _check_kind(name: str, value: Array, first: Array) -> None:

@@ -170,7 +170,7 @@ class TCN(nnx.Module):
         if reset is not None:
             numbers = jnp.cumsum(reset, axis=1)
             documents = numbers if mask is None else to_front(numbers[..., None], mask)[..., 0]
-            after = jnp.concatenate([documents, numbers[:, -1:]], axis=1)
+            after = jnp.concatenate([documents, reset.sum(axis=1, keepdims=True)], axis=1)
         count = None if mask is None else mask.sum(axis=1)
         ys = xs if mask is None else to_front(silence(xs, mask), mask)
         windows: list[Array] = []

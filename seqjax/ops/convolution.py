@@ -44,6 +44,7 @@ def causal_convolution(
     """
     check_count("causal_convolution", "dilation", dilation, unit="step")
     check_shape("causal_convolution", "taps", taps, "(K, D, H)", (None, xs.shape[-1], None))
+    check_count("causal_convolution", "len(taps)", len(taps), unit="tap")
     back, steps = (len(taps) - 1) * dilation, xs.shape[1]
     whole = behind(xs, back, window)
     ones = None if documents is None else behind(documents[..., None], back, None)[..., 0]

@@ -17,7 +17,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from seqjax.checks import InputError, check_ids, check_mask, check_shape
-from seqjax.precision import wide
+from seqjax.precision import signed, wide
 from seqjax.spread import alike
 
 FORBIDDEN = -1e4  # nats: exp of it is 0 in every type, and no sum of them is infinite
@@ -96,7 +96,7 @@ def sequence_score(emissions: Array, tags: ArrayLike, transitions: Transitions, 
         35.0
     """
     emissions, transitions, mask = _checked("sequence_score", emissions, transitions, mask)
-    tags = jnp.asarray(tags)
+    tags = signed(jnp.asarray(tags))
     check_shape("sequence_score", "tags", tags, "(*B, T)", mask.shape)
     start, between, end = transitions
     if not mask.shape[-1]:

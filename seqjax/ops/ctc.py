@@ -58,7 +58,8 @@ def ctc_loss(logits: Array, mask: ArrayLike, labels: ArrayLike, *, blank: int = 
         blank: the id of the blank.
 
     Returns:
-        ``(nats, possible)``: (B,) float32, and (B,) boolean. Without frames and without symbols: 0, possible.
+        ``(nats, possible)``: (B,) float32, and (B,) boolean. Without frames and without symbols: 0, possible. What
+        logits of -inf make impossible costs 1e30 nats or more.
 
     Raises:
         InputError: shapes that do not fit, an id outside [0, K).
@@ -86,7 +87,7 @@ def ctc_loss(logits: Array, mask: ArrayLike, labels: ArrayLike, *, blank: int = 
 def _nats(blank: int, logits: Array, use: Array, labels: Array) -> Array:
     unused, padding = ((~use).astype(jnp.float32), (labels == blank).astype(jnp.float32))
     with jax.default_matmul_precision("highest"):  # optax picks log-probabilities by a product: not in bfloat16
-        return optax.ctc_loss(logits, unused, labels, padding, blank_id=blank)
+        return optax.ctc_loss(logits, unused, labels, padding, blank_id=blank, log_epsilon=LEAST)
 
 
 def ctc_greedy(logits: Array, mask: ArrayLike, *, blank: int = 0) -> tuple[Array, Array]:

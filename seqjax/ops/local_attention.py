@@ -11,7 +11,7 @@ from jax import Array
 from seqjax.checks import check_mask, check_shape
 from seqjax.ops.attention import masked_softmax
 from seqjax.ops.masks import check_width
-from seqjax.precision import wide
+from seqjax.precision import signed, wide
 
 
 def local_m(scores: Array, steps: Array, mask: Array, *, width: int) -> Array:
@@ -88,6 +88,7 @@ def _near(where: str, scores, place, mask, width: int) -> tuple[Array, Array]:
     *batch, T, S = scores.shape
     check_mask(where, "mask", mask, "(*B, S)", (*batch, S))
     check_shape(where, "steps", place, "(*B, T)", (*batch, T))
+    place = place.astype(wide(place.dtype)) if jnp.issubdtype(place.dtype, jnp.floating) else signed(place)
     tokens = jnp.cumsum(mask, axis=-1) - 1
     distance = tokens[..., None, :].astype(place.dtype) - place[..., :, None]
     return distance, mask[..., None, :] & (jnp.abs(distance) <= width)

@@ -15,6 +15,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from seqjax.checks import InputError, check_lengths
+from seqjax.precision import signed
 
 
 def padding(lengths: ArrayLike, size: int) -> Array:
@@ -138,7 +139,7 @@ class Structured:
         """The same as an array that broadcasts to (*B, T, S); None where every query may look everywhere."""
         queries = jnp.arange(T) if self.query_positions is None else self.query_positions
         keys = jnp.arange(S) if self.key_positions is None else self.key_positions
-        queries, keys = _level(queries, keys)
+        queries, keys = _level(signed(queries), signed(keys))
         distance = queries[..., :, None] - keys[..., None, :]
         return combine(
             None if self.keys is None else self.keys[..., None, :],

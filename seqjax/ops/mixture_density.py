@@ -138,5 +138,11 @@ def draw_point(raw: Array, keys: Array, temperature: ArrayLike = 1.0) -> Array:
 
 
 def sharpen(scores: Array, temperature: ArrayLike) -> Array:
-    """Log-probabilities divided by a temperature, the highest moved to 0 first."""
-    return (scores - scores.max(axis=-1, keepdims=True)) / temperature
+    """Log-probabilities divided by a temperature, the highest moved to 0 first.
+
+    Example:
+        >>> sharpen(jnp.array([-1.0, -2.0]), 1e-46).tolist()             # in 32 bits it is 0
+        [0.0, -inf]
+    """
+    below = scores - scores.max(axis=-1, keepdims=True)
+    return jnp.where(below == 0, jnp.zeros_like(below), below / temperature)

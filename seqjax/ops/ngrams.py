@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from seqjax.checks import InputError, check_shape
+from seqjax.precision import signed
 
 BASIS, PRIME, FOLD = 2166136261, 16777619, 15  # of the hash of Fowler, Noll and Vo, 32 bits, folded at the end
 
@@ -48,7 +49,7 @@ def hashed_ngrams(ids: Array, mask: Array, longest: int, rows: int) -> Array:
     place = jnp.maximum(jnp.cumsum(mask, axis=1) - 1, 0)  # of each step among the real ones of its row
     row = jnp.arange(len(ids))[:, None]
     real = jnp.zeros((len(ids), steps + 2 * longest), jnp.uint32)  # nothing is 0
-    real = real.at[row, before + place].max(jnp.where(mask, ids + 1, 0).astype(jnp.uint32))
+    real = real.at[row, before + place].max(jnp.where(mask, signed(ids) + 1, 0).astype(jnp.uint32))
     found = []
     for size in range(2, longest + 1):
         first = before - size // 2

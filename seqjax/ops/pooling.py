@@ -84,8 +84,7 @@ def pool_max(xs: Array, mask: Array) -> Array:
     """
     check_floating("pool_max", "xs", xs)
     real = _checked("pool_max", xs, mask)
-    lowest = jnp.finfo(real.dtype).min
-    largest = jnp.max(jnp.where(mask[..., None], real, lowest), axis=1, initial=lowest)
+    largest = jnp.max(jnp.where(mask[..., None], real, -jnp.inf), axis=1, initial=-jnp.inf)
     return jnp.where(mask.any(axis=1)[:, None], largest, 0)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 
 from seqjax.checks import InputError, check_choice, check_count, check_floating, check_shape
-from seqjax.precision import wide
+from seqjax.precision import signed, wide
 
 
 def sinusoidal(positions: Array, features: int) -> Array:
@@ -131,6 +131,7 @@ def alibi_bias(query_positions: Array, key_positions: Array, heads: int) -> Arra
         [[-0.  -0.5]
          [-0.5 -0. ]]
     """
+    query_positions, key_positions = signed(query_positions), signed(key_positions)
     distance = jnp.abs(query_positions[..., None, :, None] - key_positions[..., None, None, :])
     slopes = alibi(heads)
     return -jax.lax.broadcast_to_rank(slopes[:, None, None], distance.ndim) * distance.astype(slopes.dtype)

@@ -15,6 +15,9 @@ from jax import Array
 from seqjax.checks import InputError, check_count, check_mask
 from seqjax.ops.dropout import check_keys
 from seqjax.ops.highest import first_highest
+from seqjax.precision import signed
+
+LEAST, LARGEST = 1e-37, 1e37  # 32 bits hold them, and their inverses, by which XLA multiplies
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,7 +31,7 @@ class Sampling:
         >>> Sampling(temperature=0.0)
         Traceback (most recent call last):
         ...
-        seqjax.checks.InputError: Sampling: `temperature` should be finite and above 0, but it is 0.0.
+        seqjax.checks.InputError: Sampling: `temperature` should be finite, in 32 bits, and above 0, but it is 0.0.
         For the most likely token at every step, try `greedy=True`, or --greedy.
     """
 
@@ -40,21 +43,22 @@ class Sampling:
     greedy: bool = False  # take the most likely token; only the repetition penalty still counts
 
     def __post_init__(self):
-        if not (math.isfinite(self.temperature) and self.temperature > 0):
+        if not 0 < self.temperature <= LARGEST:
             advice = (
                 " For the most likely token at every step, try `greedy=True`, or --greedy."
                 if self.temperature == 0
                 else ""
             )
-            _refuse("temperature", "finite and above 0", self.temperature, advice)
+            _refuse("temperature", "finite, in 32 bits, and above 0", self.temperature, advice)
         if self.top_k is not None:
             check_count("Sampling", "top_k", self.top_k, unit="token", advice="To keep all tokens, leave it out.")
         if self.top_p is not None and not 0 < self.top_p <= 1:
             _refuse("top_p", "a probability in (0, 1]", self.top_p, " Try 0.9, or `greedy=True`.")
         if self.min_p is not None and not 0 <= self.min_p < 1:
             _refuse("min_p", "a fraction of the highest probability, in [0, 1)", self.min_p, " Try 0.05.")
-        if not (math.isfinite(self.repetition_penalty) and self.repetition_penalty > 0):
-            _refuse("repetition_penalty", "finite and above 0", self.repetition_penalty, " 1 means none; try 1.2.")
+        if not LEAST <= self.repetition_penalty <= LARGEST:
+            advice = " 1 means none; try 1.2."
+            _refuse("repetition_penalty", "finite and above 0, in 32 bits", self.repetition_penalty, advice)
 
 
 def _refuse(name: str, wanted: str, got, advice: str) -> None:
@@ -163,8 +167,10 @@ def seen_tokens(tokens: Array, mask: Array, size: int) -> Array:
     def mark(tokens, mask):
         return jnp.zeros(size, bool).at[jnp.where(mask, tokens, size)].set(True, mode="drop")
 
-    rows = jax.vmap(mark)(tokens.reshape(-1, tokens.shape[-1]), mask.reshape(-1, mask.shape[-1]))
-    return rows.reshape(*tokens.shape[:-1], size)
+    *batch, steps = tokens.shape
+    rows = math.prod(batch)
+    marked = jax.vmap(mark)(signed(tokens).reshape(rows, steps), mask.reshape(rows, steps))
+    return marked.reshape(*batch, size)
 
 
 def adjust(logits: Array, sampling: Sampling, seen: Array | None = None) -> Array:

@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 
 from seqjax.checks import InputError, check_floating, check_mask, check_shape
 from seqjax.ops.convolution import to_front
+from seqjax.precision import wide
 
 FLOOR = 1e-6  # power below which silence is silence; a tone of full scale has about window / 6
 
@@ -133,7 +134,7 @@ def standardised(features: Array, mask: ArrayLike) -> Array:
         mask: (B, T), True on real frames.
 
     Returns:
-        (B, T, M), zero where masked.
+        (B, T, M), zero where masked, of the type of ``features``; computed in float32 or wider.
 
     Example:
         >>> features, mask = jnp.array([[[1.0], [3.0], [99.0]]]), jnp.array([[True, True, False]])
@@ -141,7 +142,9 @@ def standardised(features: Array, mask: ArrayLike) -> Array:
         [-1.0, 1.0, 0.0]
     """
     real = jnp.asarray(mask)[..., None]
-    count = jnp.maximum(real.sum(axis=1, keepdims=True), 1).astype(features.dtype)
-    centred = jnp.where(real, features, 0)
+    kind = wide(features.dtype)  # half precision holds features whose sum it does not
+    count = jnp.maximum(real.sum(axis=1, keepdims=True), 1).astype(kind)
+    centred = jnp.where(real, features, 0).astype(kind)
     centred = jnp.where(real, centred - centred.sum(axis=1, keepdims=True) / count, 0)
-    return centred / jnp.sqrt(jnp.square(centred).sum(axis=1, keepdims=True) / count + 1e-4)
+    deviation = jnp.sqrt(jnp.square(centred).sum(axis=1, keepdims=True) / count + 1e-4)
+    return (centred / deviation).astype(features.dtype)
