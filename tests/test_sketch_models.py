@@ -41,7 +41,7 @@ def drawings(seed: int = 0):
 def made(name):
     """A model and parameters far from where training starts."""
     model, random = MODELS[name](), np.random.default_rng(0)
-    params = jax.jit(model.init, compiler_options=SWIFT)(jax.random.key(0))
+    params = jax.device_get(jax.jit(model.init, compiler_options=SWIFT)(jax.random.key(0)))
     return model, jax.tree.map(lambda leaf: leaf + random.normal(size=leaf.shape, scale=0.3).astype("float32"), params)
 
 

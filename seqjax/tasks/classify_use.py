@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from seqjax.checks import InputError
@@ -87,8 +86,10 @@ class ClassUse(NamedTuple):
         """(N, K): of each content, how likely each class is; those of like length are read together, in few shapes."""
         found = np.zeros((len(contents), len(self.labels)), np.float32)
         for batch, rows in self._batches(contents, where):
-            found[batch["example"][rows]] = np.asarray(_run(self.model.logits)(self.params, batch))[rows]
-        return np.asarray(jax.nn.softmax(jnp.asarray(found), axis=-1)) if len(contents) else found
+            found[batch["example"][rows]] = np.asarray(_run(self.model.logits, jax.nn.softmax)(self.params, batch))[
+                rows
+            ]
+        return found
 
     def looked(self, contents: Sequence[Any]) -> list[np.ndarray]:
         """Of each content, how much pooling by attention looks at each step: (T,), which sum to 1."""
@@ -116,9 +117,9 @@ class ClassUse(NamedTuple):
 
 
 @functools.lru_cache(maxsize=8)
-def _run(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Jitted; the same one for the same function."""
-    return jax.jit(function)
+def _run(function: Callable[..., Any], then: Callable[[Any], Any] = lambda found: found) -> Callable[..., Any]:
+    """One after the other, jitted; the same one for the same functions."""
+    return jax.jit(lambda *given: then(function(*given)))
 
 
 def predict(use: ClassUse, lines: list[str], options: PredictClass) -> Iterator[str]:
