@@ -212,7 +212,19 @@ def with_a_bias_beside(weights, state, drive, dot, context=None):
     return State(jnp.tanh(drive + dot(state.hidden, weights.kernel, 2 * weights.kernel[0]))), ()
 
 
-STEPS = (without_self_connections, 4), (driven_twice, 4), (driven_by_one_number, 1), (with_a_bias_beside, 4)
+def with_a_vector_of_all_rows(weights, state, drive, dot, context=None):
+    """A step that multiplies weights, which have no batch axes."""
+    shared = dot(weights.kernel[0], weights.kernel, weights.kernel[1])
+    return State(jnp.tanh(shared * state.hidden + drive)), ()
+
+
+STEPS = (
+    (without_self_connections, 4),
+    (driven_twice, 4),
+    (driven_by_one_number, 1),
+    (with_a_bias_beside, 4),
+    (with_a_vector_of_all_rows, 4),
+)
 
 
 @pytest.mark.parametrize("step, width", STEPS, ids=lambda part: getattr(part, "__name__", ""))

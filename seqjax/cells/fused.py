@@ -19,7 +19,7 @@ from jax import Array
 
 from seqjax.cells.clock import Clock
 from seqjax.cells.contract import Cell, State
-from seqjax.cells.plan import Plan, make_plan
+from seqjax.cells.plan import Plan, for_all_rows, make_plan
 from seqjax.cells.products import product
 from seqjax.cells.scan import Constants, Inputs, Moment, advance
 from seqjax.cells.smooth import added, empty_sums, like, split_smooth
@@ -93,6 +93,7 @@ def _run(cell: Cell, reverse: bool, constants: Constants, inputs: Inputs, start:
             t = begin + place
             sums: list[Array] = []
 
+            @for_all_rows(clock.axis + 1)
             def dot(vector, matrix, add=None):
                 sums.append(product(vector, matrix, add))
                 return sums[-1]
@@ -223,6 +224,7 @@ class Replay(NamedTuple):
         weights = jax.tree.unflatten(tree, [small.get(i, leaf) for i, leaf in enumerate(leaves)])
         vectors: list[Array] = []
 
+        @for_all_rows(self.clock.axis + 1)
         def dot(vector, matrix, add=None):
             j = len(vectors)
             vectors.append(vector)
