@@ -56,15 +56,16 @@ def run_fused(cell: Cell, reverse: bool, constants: Constants, inputs: Inputs, s
 
 
 def _padded(inputs: Inputs, missing: int, axis: int) -> Inputs:
-    """The same with masked steps after the last, so that time cuts into whole chunks."""
+    """The same with masked steps after the last, which they repeat, so that time cuts into whole chunks."""
     mask = inputs.mask
     if mask is None:
         mask = jnp.ones(jax.tree.leaves(inputs.xs)[0].shape[: axis + 1], bool)
 
-    def pad(leaf):
-        return jnp.pad(leaf, [(0, missing if i == axis else 0) for i in range(leaf.ndim)])
+    def pad(leaf, mode="constant"):
+        return jnp.pad(leaf, [(0, missing if i == axis else 0) for i in range(leaf.ndim)], mode)
 
-    return jax.tree.map(pad, inputs._replace(mask=mask))
+    flags = jax.tree.map(pad, inputs._replace(xs=None, mask=mask))
+    return flags._replace(xs=jax.tree.map(functools.partial(pad, mode="edge"), inputs.xs))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
