@@ -250,3 +250,6 @@ def test_a_matrix_for_a_state_is_refused_with_what_to_do():
     cell = cells.LSTM._replace(name="own", initial_state=lambda params, batch, dtype: State(jnp.zeros((*batch, 4, 4))))
     with pytest.raises(InputError, match=r"own should be floating vectors.*float32 \(2, 4, 4\).*\(\*B, H·H\)"):
         unroll(cell, cells.LSTM.init(jax.random.key(0), 3, 4), jnp.ones((2, 4, 3)))
+    empty = cell._replace(initial_state=lambda params, batch, dtype: ())
+    with pytest.raises(InputError, match=r"own should be floating vectors.*but it holds none"):
+        unroll(empty, cells.LSTM.init(jax.random.key(0), 3, 4), jnp.ones((2, 4, 3)))
