@@ -17,7 +17,6 @@ from jax import Array
 
 from seqjax.checks import InputError, check_count
 from seqjax.ops.dropout import row_keys
-from seqjax.precision import wide
 from seqjax.spread import alike
 from seqjax.training.state import AXIS, STATE, TrainState
 
@@ -182,7 +181,8 @@ def _accumulated(gradient, batch, carry, keys: Array, accumulate: int) -> _Resul
 
 def _summed(dtype):
     """In which type many numbers of ``dtype`` add up: 256 ones in bfloat16 stay 256 with one more."""
-    return wide(dtype) if jnp.issubdtype(dtype, jnp.inexact) else dtype
+    narrow = jnp.issubdtype(dtype, jnp.inexact) and jnp.finfo(dtype).bits < 32
+    return jnp.float32 if narrow else dtype
 
 
 def _updated(state: TrainState, grads, optimizer, average_decay: float) -> TrainState:
