@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from seqjax import cells
+from seqjax.cells.initializers import chrono
 
 H = 3
 FORGETFUL = (cells.lstm, cells.lstm_peephole, cells.lstm_projected, cells.lstm_time_aware)
@@ -39,3 +40,9 @@ def test_no_two_kernels_are_drawn_alike(make):
     gates = [gate for leaf in params if leaf.ndim == 2 for gate in np.split(np.asarray(leaf), leaf.shape[1] // H, 1)]
     assert len(gates) > 4
     assert not any(np.array_equal(one, other) for one, other in itertools.combinations(gates, 2))
+
+
+def test_memories_longer_than_half_precision_counts_are_drawn():
+    long = chrono(jax.random.key(0), 8, 1e5, jnp.float16)
+    assert long.dtype == jnp.float16
+    assert bool((long >= 0).all() & (long <= np.log(1e5)).all() & (long > 5).any())

@@ -212,7 +212,19 @@ def with_a_bias_beside(weights, state, drive, dot, context=None):
     return State(jnp.tanh(drive + dot(state.hidden, weights.kernel, 2 * weights.kernel[0]))), ()
 
 
-STEPS = (without_self_connections, 4), (driven_twice, 4), (driven_by_one_number, 1), (with_a_bias_beside, 4)
+def with_a_vector_of_all_rows(weights, state, drive, dot, context=None):
+    """A step that multiplies weights, which have no batch axes."""
+    shared = dot(weights.kernel[0], weights.kernel, weights.kernel[1])
+    return State(jnp.tanh(shared * state.hidden + drive)), ()
+
+
+STEPS = (
+    (without_self_connections, 4),
+    (driven_twice, 4),
+    (driven_by_one_number, 1),
+    (with_a_bias_beside, 4),
+    (with_a_vector_of_all_rows, 4),
+)
 
 
 @pytest.mark.parametrize("step, width", STEPS, ids=lambda part: getattr(part, "__name__", ""))
@@ -238,3 +250,6 @@ def test_a_matrix_for_a_state_is_refused_with_what_to_do():
     cell = cells.LSTM._replace(name="own", initial_state=lambda params, batch, dtype: State(jnp.zeros((*batch, 4, 4))))
     with pytest.raises(InputError, match=r"own should be floating vectors.*float32 \(2, 4, 4\).*\(\*B, H·H\)"):
         unroll(cell, cells.LSTM.init(jax.random.key(0), 3, 4), jnp.ones((2, 4, 3)))
+    empty = cell._replace(initial_state=lambda params, batch, dtype: ())
+    with pytest.raises(InputError, match=r"own should be floating vectors.*but it holds none"):
+        unroll(empty, cells.LSTM.init(jax.random.key(0), 3, 4), jnp.ones((2, 4, 3)))

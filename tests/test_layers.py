@@ -13,6 +13,7 @@ from parameters import drawn
 from seqjax import cells
 from seqjax.checks import InputError
 from seqjax.layers import Bidirectional, Linear, Recurrent, Stack, functional
+from seqjax.layers.parameters import Parameters
 from seqjax.models.pure import pure
 from seqjax.ops.dropout import row_keys
 
@@ -295,12 +296,20 @@ def test_states_are_one_a_layer_or_none():
 
 def test_visits_are_read_backwards_with_the_time_to_the_next():
     layer = Bidirectional(cells.LSTMTimeAware, D, H, rngs=nnx.Rngs(0))
+    fading = layer.backward.params.values()._replace(decay_bias=jnp.ones(H))  # also of a state of zeros
+    layer.backward.params = Parameters(fading)
     features = jax.random.normal(jax.random.key(0), (2, 5, D))
     elapsed = jax.random.uniform(jax.random.key(1), (2, 5, 1)).at[:, 0].set(0)
     mask = jnp.array([[True] * 5, [True, False, True, True, False]])
     _, ys = layer(cells.Visits(features, elapsed), mask=mask)
     backwards = cells.Visits(features, cells.reversed_elapsed(elapsed, mask))
     np.testing.assert_array_equal(ys[..., H:], layer.backward(backwards, mask=mask)[1])
+    starts = jnp.zeros((2, 5), bool).at[:, 1].set(True)  # in the second row, where nothing is real
+    mine = cells.reversed_elapsed(elapsed, mask, starts)
+    np.testing.assert_array_equal(mine, cells.reversed_elapsed(elapsed, mask).at[:, 0].set(0))
+    _, ys = layer(cells.Visits(features, elapsed), mask=mask, reset=starts)
+    backwards = cells.Visits(features, mine)
+    np.testing.assert_array_equal(ys[..., H:], layer.backward(backwards, mask=mask, reset=starts)[1])
 
 
 def test_float64_trains_as_float32_does():

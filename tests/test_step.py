@@ -295,13 +295,16 @@ def test_a_carry_lands_on_any_number_of_devices():
         assert_same(fetch(place(state, jax.local_devices()[:devices])).carry, text(5))
 
 
-def test_counts_may_be_fractions():
+def test_counts_may_be_fractions_and_a_term_of_no_weight_impossible():
     model = Objective(
-        lambda batch: {"error": batch["weight"].sum()},
+        lambda batch: {"error": batch["weight"].sum(), "unheard": jnp.ones(())},
         lambda params, batch, carry, keys, train: (
-            {"error": jnp.sum(batch["weight"] * (batch["x"] * params["w"] - 1.0) ** 2)}, carry, {}
+            {
+                "error": jnp.sum(batch["weight"] * (batch["x"] * params["w"] - 1.0) ** 2),
+                "unheard": jnp.log(0 * params["w"]),
+            }, carry, {},
         ),
-        {"error": 1.0},
+        {"error": 1.0, "unheard": 0.0},
     )  # fmt: skip
     found = []
     for weight in (1.0, 0.125):
@@ -311,6 +314,20 @@ def test_counts_may_be_fractions():
         state, metrics = run(state, local_rows(batch, jax.local_devices()[:1]), KEY)
         found.append((float(metrics["loss"][0]), float(state.params["w"])))
     assert found[0] == found[1] == (1.5, pytest.approx(0.6))
+
+
+def test_micro_batches_add_up_in_float32():
+    model = Objective(
+        lambda batch: {"sum": jnp.asarray(batch.size, jnp.float32)},
+        lambda params, batch, carry, keys, train: ({"sum": (params["w"] * batch).sum()}, carry, {}),
+        {"sum": 512.0},
+    )  # fmt: skip
+    used, batch = jax.local_devices()[:1], np.ones(512, jnp.bfloat16)  # in bfloat16, 256 and 1 are 256
+    state = place(create_state({"w": jnp.ones((), jnp.bfloat16)}, optax.sgd(1.0)), used)
+    run = parallel(make_train_step(model, optax.sgd(1.0), accumulate=512), devices=used)
+    state, metrics = run(state, local_rows(batch, used), KEY)
+    assert (float(metrics["sum"][0]), float(metrics["gradient_norm"][0])) == (512.0, 512.0)
+    assert state.params["w"].dtype == jnp.bfloat16
 
 
 def test_micro_batches_that_do_not_fit_are_refused():

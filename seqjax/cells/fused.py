@@ -19,7 +19,7 @@ from jax import Array
 
 from seqjax.cells.clock import Clock
 from seqjax.cells.contract import Cell, State
-from seqjax.cells.plan import Plan, make_plan
+from seqjax.cells.plan import Plan, for_all_rows, make_plan
 from seqjax.cells.products import product
 from seqjax.cells.scan import Constants, Inputs, Moment, advance
 from seqjax.cells.smooth import added, empty_sums, like, split_smooth
@@ -56,15 +56,16 @@ def run_fused(cell: Cell, reverse: bool, constants: Constants, inputs: Inputs, s
 
 
 def _padded(inputs: Inputs, missing: int, axis: int) -> Inputs:
-    """The same with masked steps after the last, so that time cuts into whole chunks."""
+    """The same with masked steps after the last, which they repeat, so that time cuts into whole chunks."""
     mask = inputs.mask
     if mask is None:
         mask = jnp.ones(jax.tree.leaves(inputs.xs)[0].shape[: axis + 1], bool)
 
-    def pad(leaf):
-        return jnp.pad(leaf, [(0, missing if i == axis else 0) for i in range(leaf.ndim)])
+    def pad(leaf, mode="constant"):
+        return jnp.pad(leaf, [(0, missing if i == axis else 0) for i in range(leaf.ndim)], mode)
 
-    return jax.tree.map(pad, inputs._replace(mask=mask))
+    flags = jax.tree.map(pad, inputs._replace(xs=None, mask=mask))
+    return flags._replace(xs=jax.tree.map(functools.partial(pad, mode="edge"), inputs.xs))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
@@ -93,6 +94,7 @@ def _run(cell: Cell, reverse: bool, constants: Constants, inputs: Inputs, start:
             t = begin + place
             sums: list[Array] = []
 
+            @for_all_rows(clock.axis + 1)
             def dot(vector, matrix, add=None):
                 sums.append(product(vector, matrix, add))
                 return sums[-1]
@@ -223,6 +225,7 @@ class Replay(NamedTuple):
         weights = jax.tree.unflatten(tree, [small.get(i, leaf) for i, leaf in enumerate(leaves)])
         vectors: list[Array] = []
 
+        @for_all_rows(self.clock.axis + 1)
         def dot(vector, matrix, add=None):
             j = len(vectors)
             vectors.append(vector)

@@ -74,4 +74,5 @@ def chrono(key: Array, features: int, longest: float, dtype=jnp.float32) -> Arra
     Source:
         Tallec & Ollivier (2018), Can Recurrent Neural Networks Warp Time?, section 2.
     """
-    return jnp.log(jax.random.uniform(key, (features,), dtype, minval=1.0, maxval=max(longest - 1.0, 2.0)))
+    steps = jax.random.uniform(key, (features,), wide(dtype), minval=1.0, maxval=max(longest - 1.0, 2.0))
+    return jnp.log(steps).astype(dtype)  # more of them than half precision counts

@@ -75,12 +75,13 @@ def inverse_decay(elapsed: Array) -> Array:
     return 1 / jnp.maximum(elapsed, 1)
 
 
-def reversed_elapsed(elapsed: Array, mask: Array | None = None) -> Array:
-    """Time to the *next* real visit, for reading with ``reverse=True``; zero at the last.
+def reversed_elapsed(elapsed: Array, mask: Array | None = None, reset: Array | None = None) -> Array:
+    """Time to the *next* real visit, for reading with ``reverse=True``; zero at the last, of each document.
 
     Args:
         elapsed: (*B, T, 1), time since the visit before.
         mask: (*B, T) boolean, True on real visits. Default: all real.
+        reset: (*B, T) boolean, True on the first visit of a new document, masked or not. Default: all are one document.
 
     Example:
         >>> mask = jnp.array([True, True, True, False])
@@ -92,8 +93,12 @@ def reversed_elapsed(elapsed: Array, mask: Array | None = None) -> Array:
     real = here if mask is None else jnp.where(mask, here, time)
     after = jnp.concatenate([real[..., 1:], jnp.full_like(real[..., :1], time)], axis=-1)
     after = jax.lax.cummin(after, axis=after.ndim - 1, reverse=True)[..., None]
-    following = jnp.take_along_axis(elapsed, jnp.minimum(after, time - 1), axis=-2)
-    return jnp.where(after < time, following, jnp.zeros_like(following))
+    next_visit = jnp.minimum(after, time - 1)
+    following, there = jnp.take_along_axis(elapsed, next_visit, axis=-2), after < time
+    if reset is not None:
+        document = jnp.cumsum(reset, axis=-1)[..., None]
+        there &= jnp.take_along_axis(document, next_visit, axis=-2) == document
+    return jnp.where(there, following, jnp.zeros_like(following))
 
 
 def initial_state(params: LSTMTimeAwareParams, batch_shape: tuple[int, ...], dtype=jnp.float32) -> LSTMTimeAwareState:

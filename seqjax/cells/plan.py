@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.extend.core import Var
 
-from seqjax.cells.contract import Cell
+from seqjax.cells.contract import Cell, Dot
 from seqjax.cells.products import product
 from seqjax.cells.scan import Moment, advance
 
@@ -49,6 +49,7 @@ def make_plan(cell: Cell, weights, moment: Moment, state, initial, context) -> P
         vectors: list[Array] = []
         added: list[Array] = []  # what is no leaf of the drive as it stands
 
+        @for_all_rows(jax.tree.leaves(state)[0].ndim)
         def dot(vector, matrix, add=None):
             value = product(vector, matrix, add)
             slot = next((i for i, leaf in enumerate(drive) if leaf is add), None)
@@ -92,12 +93,28 @@ def _output_leaf(cell: Cell, state) -> int | None:
     return next((i for i, v in enumerate(traced.invars) if v is traced.outvars[0]), None)
 
 
+def for_all_rows(axes: int):
+    """A decorator of a ``dot`` of vectors (*B, I), ``axes`` in number: it takes those that all rows share too, (I,)."""
+
+    def decorated(dot: Dot) -> Dot:
+        def shared(vector, matrix, add=None):
+            if vector.ndim >= axes:
+                return dot(vector, matrix, add)
+            value = dot(jax.lax.broadcast_to_rank(vector, axes), matrix)
+            value = value.reshape(value.shape[axes - vector.ndim :])
+            return value if add is None else jax.lax.broadcast_to_rank(add, value.ndim) + value
+
+        return shared
+
+    return decorated
+
+
 def _place(cell: Cell, matrix, weights) -> int:
     for index, leaf in enumerate(jax.tree.leaves(weights)):
-        if leaf is matrix:
+        if leaf is matrix and jnp.ndim(matrix) == 2:
             return index
     raise TypeError(
-        f"{cell.name}: every matrix given to `dot` should be a leaf of the prepared weights as it stands, "
+        f"{cell.name}: every matrix given to `dot` should be a leaf (I, J) of the prepared weights as it stands, "
         f"but one of shape {jnp.shape(matrix)} is not. Slice, transpose or stack it in `prepare`."
     )
 

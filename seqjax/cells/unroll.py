@@ -224,7 +224,10 @@ def check_inputs(xs, mask, reset) -> tuple[tuple[int, ...], int]:
 
 def check_own_state(cell: Cell, zero: State, batch_shape: tuple[int, ...]) -> None:
     """Refuse a cell whose state is not vectors of numbers: a fault of the cell."""
-    for leaf in jax.tree.leaves(zero):
+    leaves = jax.tree.leaves(zero)
+    if not leaves:
+        raise InputError(f"unroll: the state of {cell.name} should be floating vectors (*B, ·), but it holds none.")
+    for leaf in leaves:
         shape, kind = jnp.shape(leaf), jnp.result_type(leaf)
         if shape[:-1] != batch_shape or not shape or not jnp.issubdtype(kind, jnp.inexact):
             raise InputError(

@@ -151,12 +151,13 @@ class Bidirectional(nnx.Module):
     def __call__(self, xs, *, state=None, mask: Array | None = None, reset: Array | None = None, **how):
         """Map ``xs`` (*B, T, D), or symbols, to ``((forward, backward) final states, ys)``, ys (*B, T, H or 2H).
 
-        Of :class:`seqjax.cells.Visits`, the backward direction sees the time until the step to the right.
+        Of :class:`seqjax.cells.Visits`, the backward direction sees the time until the step to the right, and none at
+        a document's last.
         """
         ahead, back = (None, None) if state is None else state
         first, left = self.forward(xs, state=ahead, mask=mask, reset=reset, **how)
         if isinstance(xs, Visits):
-            xs = xs._replace(elapsed=reversed_elapsed(xs.elapsed, mask))
+            xs = xs._replace(elapsed=reversed_elapsed(xs.elapsed, mask, reset))
         last, right = self.backward(xs, state=back, mask=mask, reset=reset, **how)
         if self.merge == "concatenate":
             return (first, last), jnp.concatenate([left, right], axis=-1)

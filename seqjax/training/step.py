@@ -118,8 +118,9 @@ def global_row_keys(key: Array, step: Array, batch, axis_name: str) -> Array:
 
 
 def weighted(weights: Mapping[str, float], sums: Sums, totals: Sums) -> Array:
-    """Σ weight · sum / count; a term that counts nothing adds nothing. Counts may be fractions."""
-    shares = (weights[name] * sums[name] / jnp.where(totals[name] == 0, 1, totals[name]) for name in weights)
+    """Σ weight · sum / count; a term that counts or weighs nothing adds nothing. Counts may be fractions."""
+    heard = [name for name, weight in weights.items() if weight]  # 0 times infinity is no number
+    shares = (weights[name] * sums[name] / jnp.where(totals[name] == 0, 1, totals[name]) for name in heard)
     return sum(shares, jnp.zeros(()))
 
 
@@ -167,15 +168,21 @@ def _accumulated(gradient, batch, carry, keys: Array, accumulate: int) -> _Resul
     join = functools.partial(jax.tree.map, lambda leaf: leaf.reshape(-1, *leaf.shape[2:]))
     parts = split((batch, carry, keys))
     shapes = jax.eval_shape(gradient, *jax.tree.map(lambda leaf: leaf[0], parts))
-    zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes[:3])
+    zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, _summed(leaf.dtype)), shapes[:3])
 
     def body(total, part):
         result = gradient(*part)
-        return jax.tree.map(jnp.add, total, result[:3]), result.carry
+        return jax.tree.map(jnp.add, total, like(result[:3], total)), result.carry
 
     total, after = jax.lax.scan(body, alike(tuple(zero), parts), parts)
-    grads, sums, metrics = total
+    grads, sums, metrics = like(total, tuple(shapes[:3]))
     return _Result(grads, sums, metrics, join(after))
+
+
+def _summed(dtype):
+    """In which type many numbers of ``dtype`` add up: 256 ones in bfloat16 stay 256 with one more."""
+    narrow = jnp.issubdtype(dtype, jnp.inexact) and jnp.finfo(dtype).bits < 32
+    return jnp.float32 if narrow else dtype
 
 
 def _updated(state: TrainState, grads, optimizer, average_decay: float) -> TrainState:
