@@ -182,6 +182,8 @@ def test_carried_batches_equal_one_long_batch():
         parts.append(jnp.take_along_axis(jax.nn.log_softmax(logits), targets[..., None], -1)[..., 0])
     assert_close(np.concatenate(parts, axis=1), np.asarray(whole))
     assert whole_past(LanguageModelConfig(features=H), V, carried=False).carry(B) is None
+    with jax.enable_x64(True):  # it begins in the type in which it goes on
+        assert {leaf.dtype.name for leaf in jax.tree.leaves(model.carry(B))} == {"float64"}
 
 
 @pytest.mark.parametrize("width", [H, 3])

@@ -57,7 +57,8 @@ def whole_past(config: LanguageModelConfig, vocabulary: int, *, carried: bool = 
     def carry(rows: int):
         if not carried:
             return None
-        shapes = jax.eval_shape(lambda key: apply(init(key), (rows,), method="start"), jax.random.key(0))
+        kind = jnp.result_type(float)  # what the parameters are made in, so that the carry keeps its type
+        shapes = jax.eval_shape(lambda key: apply(init(key), (rows,), kind, method="start"), jax.random.key(0))
         return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
     def predict(params, batch, carry, keys):
