@@ -78,10 +78,17 @@ def test_a_vocabulary_and_merges_in_two_files_are_the_same(files, tmp_path):
 
 def test_weights_go_there_and_back(files):
     arrays = load_file(files / "model.safetensors")
-    back = gpt2_arrays(gpt2_parameters(arrays))
+    params = gpt2_parameters(arrays)
+    back = gpt2_arrays(params)
     assert back.keys() == arrays.keys()
     for name, array in arrays.items():
         np.testing.assert_array_equal(back[name], array)
+    blocks = params["deep"]["blocks"]
+    for part, name, columns in (("mixer", "inputs", 2 * D), ("feed_forward", "up", 8 * D)):  # fewer keys; gates
+        layer = {name: {"kernel": np.ones((2, D, columns)), "bias": np.ones((2, columns))}}
+        other = {"blocks": blocks | {part: blocks[part] | layer}}
+        with pytest.raises(InputError, match=f"gpt2_arrays: `deep/blocks/{part}/{name}/kernel` should be"):
+            gpt2_arrays(params | {"deep": other})
 
 
 def test_files_as_they_were_published_are_the_same(files, run, tmp_path):

@@ -125,12 +125,15 @@ def test_steps_equal_the_whole_after_any_prefix(row, prefix, known):
     prompt, mask = np.full((B, T), V - 1), np.zeros((B, T), bool)
     prompt[:, T - prefix :], mask[:, T - prefix :] = ids[:, :prefix], True
     start, advance = stepper(row, known)
-    memory, state = start({"tokens": jnp.asarray(prompt, jnp.int32), "mask": jnp.asarray(mask)})
+    kind = jnp.uint8 if known else jnp.int32  # of a prompt; what is written is int32 either way
+    memory, state = start({"tokens": jnp.asarray(prompt, kind), "mask": jnp.asarray(mask)})
+    kinds = jax.tree.map(lambda leaf: leaf.dtype, state)
     for t in range(prefix, T):
         state, logits = advance(memory, state, jnp.asarray(ids[:, t], jnp.int32))
         scores = np.asarray(jax.nn.log_softmax(logits))[np.arange(B), ids[:, t + 1]]
         assert_close(scores, wanted[:, t])
     assert jax.tree.all(jax.tree.map(lambda leaf: leaf.shape[0] == B, state))
+    assert jax.tree.map(lambda leaf: leaf.dtype, state) == kinds
 
 
 @functools.cache
@@ -182,6 +185,8 @@ def test_carried_batches_equal_one_long_batch():
         parts.append(jnp.take_along_axis(jax.nn.log_softmax(logits), targets[..., None], -1)[..., 0])
     assert_close(np.concatenate(parts, axis=1), np.asarray(whole))
     assert whole_past(LanguageModelConfig(features=H), V, carried=False).carry(B) is None
+    with jax.enable_x64(True):  # it begins in the type in which it goes on
+        assert {leaf.dtype.name for leaf in jax.tree.leaves(model.carry(B))} == {"float64"}
 
 
 @pytest.mark.parametrize("width", [H, 3])

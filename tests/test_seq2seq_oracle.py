@@ -48,6 +48,7 @@ def made(name: str):
     config, random = Seq2SeqConfig(**({"features": 4} | SHAPES[name])), np.random.default_rng(0)
     model = seq2seq(config, SOURCE, TARGET)
     shapes = jax.eval_shape(model.init, jax.random.key(0))
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(shapes)} == {"float64"}
     return config, model, jax.tree.map(lambda leaf: random.normal(size=leaf.shape, scale=0.5), shapes)
 
 

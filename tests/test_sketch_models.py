@@ -69,6 +69,11 @@ def test_one_point_at_a_time_is_the_whole_drawing_at_once(name):
     whole, stepped = jax.jit(both, compiler_options=SWIFT)(params, batch["strokes"], batch["mask"])
     np.testing.assert_allclose(stepped, whole, rtol=2e-4, atol=2e-4)
     assert float(abs(whole[0]).min()) > 0
+    with jax.enable_x64(True):  # what is remembered is as wide as what remembers it
+        start, latent = model.decodable.start, jnp.zeros((B, model.latent))
+        shapes = jax.eval_shape(lambda key: start(model.init(key), {"latent": latent})[1], jax.random.key(0))
+        found = {leaf.dtype.name for leaf in jax.tree.leaves(shapes) if jnp.issubdtype(leaf.dtype, jnp.floating)}
+        assert found == {"float64"}
 
 
 def test_a_drawing_depends_on_its_own_key_and_vector_alone():

@@ -124,7 +124,8 @@ def test_a_batch_is_the_sum_of_its_rows_and_nothing_gives_nothing(name):
 
 @each_model
 def test_losses_of_vectors_in_half_precision_are_added_up_in_single(name):
-    loss = jax.eval_shape(MODELS[name][0].loss, cast(params_for(name), jnp.bfloat16), batch_for(name))
+    with jax.numpy_dtype_promotion("strict"):
+        loss = jax.eval_shape(MODELS[name][0].loss, cast(params_for(name), jnp.bfloat16), batch_for(name))
     assert loss.dtype == jnp.float32
 
 

@@ -66,14 +66,15 @@ def gpt2_arrays(params: Mapping[str, Any], ids: np.ndarray | None = None) -> dic
     """The way back: weights by the names of ``GPT2LMHeadModel``, from parameters of a GPT of that shape.
 
     Args:
-        params: a nested dict, as :func:`gpt2_parameters` gives it, or as training leaves it.
+        params: a nested dict, as :func:`gpt2_parameters` gives it, or as training leaves it. Heads, the activation and
+            a ``window``, which GPT-2 does not have, are not among them.
         ids: (V,), the id there of each symbol here, where they are numbered otherwise: of a run that ``seqjax import``
             made, or that started from one, what :func:`seqjax.data.adopted.adopt_tokenizer` says of the files. Rows of
             symbols that were left out are zero; behind the last id there are none.
 
     Raises:
-        InputError: the model is no GPT-2, or scores symbols with a bias, which GPT-2 does not have; ``ids`` are not one
-            for each symbol, each another.
+        InputError: the model is no GPT-2: it scores symbols with a bias, its heads share keys, its networks have gates
+            (``"swiglu"``), or a part is missing; ``ids`` are not one for each symbol, each another.
 
     Example:
         >>> gpt2_arrays({"embedding": {"table": np.ones((7, 4))}, "deep": {"blocks": {}}})
@@ -84,6 +85,7 @@ def gpt2_arrays(params: Mapping[str, Any], ids: np.ndarray | None = None) -> dic
     table = _numbered(_part(params, ("embedding", "table")), ids)
     arrays = {f"{INSIDE}wte.weight": table, f"{INSIDE}wpe.weight": _part(params, ("positions", "table"))}
     arrays |= {f"{INSIDE}ln_f.{there}": _part(params, ("norm", here)) for here, there in NORM.items()}
+    _check_kernels(params)
     for path, (name, kinds) in PARTS.items():
         for here, there in kinds.items():
             for number, array in enumerate(_part(params, ("deep", "blocks", *path, here))):
@@ -92,6 +94,17 @@ def gpt2_arrays(params: Mapping[str, Any], ids: np.ndarray | None = None) -> dic
         raise InputError("gpt2_arrays: the head of GPT-2 has no bias, but that of these parameters is not zero.")
     arrays[HEAD] = _numbered(np.asarray(params["head"]["kernel"]).T, ids) if "head" in params else table
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+
+
+def _check_kernels(params: Mapping[str, Any]) -> None:
+    """Refuse heads that share keys and values, and networks with gates: their maps have other shapes."""
+    layers, hidden, width = _part(params, ("deep", "blocks", "feed_forward", "down", "kernel")).shape
+    for part, letters, columns, hint in (
+        (("mixer", "inputs"), "(L, D, 3D)", 3 * width, "In GPT-2 each head has keys of its own: kv_heads=0."),
+        (("feed_forward", "up"), "(L, D, F)", hidden, "GPT-2 has no gates: activation='gelu-tanh'."),
+    ):
+        path = ("deep", "blocks", *part, "kernel")
+        check_shape("gpt2_arrays", "/".join(path), _part(params, path), letters, (layers, width, columns), hint)
 
 
 def _numbered(rows: np.ndarray, ids: np.ndarray | None) -> np.ndarray:

@@ -64,7 +64,7 @@ class SymbolsConfig:
     """From symbols to vectors."""
 
     embedding: int = 64  # E, width of a symbol's vector; a file of vectors brings its own width
-    scale: float = 0.0  # standard deviation of the first vectors; 0: 1 where there are few symbols, 0.1 beyond 1,000
+    scale: float = 0.0  # deviation of first vectors, before attention over √E; 0: 1 of few symbols, 0.1 beyond 1,000
     embedding_dropout: float = 0.0  # probability of zeroing a feature of a symbol's vector
     symbol_dropout: float = 0.0  # probability of reading a symbol as an unknown one while training
     ngrams: int = 1  # 2 to so many symbols side by side have a vector too; 1: none; 0: up to 3 if they are characters
@@ -176,7 +176,7 @@ class SymbolReader(nnx.Module):
 
 
 def wide(config) -> bool:
-    """Whether the reader itself scales vectors by the root of their width, as a Transformer does."""
+    """Whether the first vectors are shorter by the root of their width, about 1 long in all, as a Transformer's."""
     return isinstance(config.reader, AttentionReaderConfig)
 
 

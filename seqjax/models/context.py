@@ -98,7 +98,7 @@ def in_windows(reader: Reader, context: int, prepare: Callable[[Any], Any]) -> D
     """
 
     def start(steps, weights, prompt):
-        ids, mask, count = _newest(prompt["tokens"], prompt["mask"], context)
+        ids, mask, count = _newest(prompt["tokens"].astype(jnp.int32), prompt["mask"], context)
         layers = reader.fresh(weights, ids.shape[0], ids.shape[1])  # no more slots than tokens, until they are read
         layers, _ = reader.read(weights, layers, jnp.zeros_like(count), ids, mask)
         used = jnp.broadcast_to(count.max(), count.shape)

@@ -57,7 +57,8 @@ def whole_past(config: LanguageModelConfig, vocabulary: int, *, carried: bool = 
     def carry(rows: int):
         if not carried:
             return None
-        shapes = jax.eval_shape(lambda key: apply(init(key), (rows,), method="start"), jax.random.key(0))
+        kind = jnp.result_type(float)  # what the parameters are made in, so that the carry keeps its type
+        shapes = jax.eval_shape(lambda key: apply(init(key), (rows,), kind, method="start"), jax.random.key(0))
         return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
     def predict(params, batch, carry, keys):
@@ -142,7 +143,7 @@ def windowed(config: LanguageModelConfig, vocabulary: int, length: int) -> NextS
         return jnp.take_along_axis(scores, jnp.argsort(order, axis=1), axis=1)
 
     def start(params, prompt):
-        ids, real = prompt["tokens"], prompt["mask"]
+        ids, real = prompt["tokens"].astype(jnp.int32), prompt["mask"]  # as those that follow are
         order = jnp.argsort(real, axis=1, stable=True)  # the real ones to the right, in their order
         ids, real = (jnp.take_along_axis(a, order, axis=1) for a in (ids, real))
         short = ((0, 0), (max(0, length - ids.shape[1]), 0))

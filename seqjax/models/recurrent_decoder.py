@@ -28,7 +28,7 @@ class Attentive(nnx.Module):
     """
 
     def __init__(self, cell: Cell, in_features: int, features: int, *, rngs: nnx.Rngs):
-        params = cell.init(rngs.params(), in_features, features)
+        params = cell.init(rngs.params(), in_features, features, jnp.result_type(float))  # as other layers are
         self.cell, self.inner, self.attention = cell, Parameters(params.inner), Parameters(params.attention)
         start = jax.eval_shape(lambda: cell.output(cell.initial_state(params, (), jnp.float32)))
         self.out_features = start.shape[-1]

@@ -139,7 +139,7 @@ class Sketchformer(nnx.Module):
 
     def start(self, rows: int) -> tuple:
         """What the decoder's layers remember before the first point."""
-        return self.decoder.deep.start(rows, self.longest)
+        return self.decoder.deep.start(rows, self.longest, self.head.kernel[...].dtype)
 
     def name(self, latent: Array) -> Array:
         """Scores of the classes, (B, C)."""

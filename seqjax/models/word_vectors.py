@@ -161,10 +161,10 @@ def cbow(config: VectorsConfig, vocabulary: int) -> VectorModel:
         near = pairs.sum(-1, keepdims=True)
         kind = jnp.result_type(float)
         shares = pairs.astype(kind) / jnp.maximum(near, 1).astype(kind)
-        means = jnp.einsum("btj,bje->bte", shares, params["inputs"][context])
+        means = jnp.einsum("btj,bje->bte", shares, params["inputs"][context].astype(kind))
         candidates = jnp.concatenate([centres, batch["negatives"]], axis=1)
         own = jnp.where(near > 0, jnp.eye(centres.shape[1])[None], 0.0)
-        return negative_sampling(means, params["outputs"][candidates], own, float(config.negatives))
+        return negative_sampling(means, params["outputs"][candidates].astype(kind), own, float(config.negatives))
 
     count = lambda batch: pairs_of(batch).any(-1).sum()  # noqa: E731
     return VectorModel(_tables(config.features, vocabulary), count, loss, _centres, _inputs, "words")
@@ -191,7 +191,9 @@ def glove(config: GloveConfig, vocabulary: int) -> VectorModel:
     def loss(params, batch):
         real = batch["count"] > 0
         row, column = (jnp.where(real, batch[name], 0) for name in ("row", "column"))
-        counts = jnp.where(real, batch["count"], 1.0)
+        kind = jnp.result_type(float)
+        counts = jnp.where(real, batch["count"], 1.0).astype(kind)
+        params = jax.tree.map(lambda leaf: leaf.astype(kind), params)
         products = (params["inputs"][row] * params["outputs"][column]).sum(-1)
         apart = products + params["input_bias"][row] + params["output_bias"][column] - jnp.log(counts)
         weights = jnp.minimum(1.0, counts / config.x_max) ** config.alpha
