@@ -26,7 +26,7 @@ ROOMS = {  # who may be imported from where; `checks` and `version` by all
     "layers": {"precision", "cells", "ops", "decoding"},
     "models": {"spread", "precision", "cells", "ops", "decoding", "layers"},
     "data": set(),
-    "training": {"spread", "ops"},
+    "training": {"spread", "precision", "ops"},
     "plots": {"cells", "ops"},
     "interop": set(),
     "tasks": {"cells", "ops", "decoding", "layers", "models", "data", "training", "plots", "interop"},

@@ -17,6 +17,7 @@ from jax import Array
 
 from seqjax.checks import InputError, check_count
 from seqjax.ops.dropout import row_keys
+from seqjax.precision import wide
 from seqjax.spread import alike
 from seqjax.training.state import AXIS, STATE, TrainState
 
@@ -168,7 +169,11 @@ def _accumulated(gradient, batch, carry, keys: Array, accumulate: int) -> _Resul
     join = functools.partial(jax.tree.map, lambda leaf: leaf.reshape(-1, *leaf.shape[2:]))
     parts = split((batch, carry, keys))
     shapes = jax.eval_shape(gradient, *jax.tree.map(lambda leaf: leaf[0], parts))
-    zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, _summed(leaf.dtype)), shapes[:3])
+
+    def empty(leaf):  # in bfloat16, 256 and 1 are 256
+        return jnp.zeros(leaf.shape, wide(leaf.dtype) if jnp.issubdtype(leaf.dtype, jnp.inexact) else leaf.dtype)
+
+    zero = jax.tree.map(empty, shapes[:3])
 
     def body(total, part):
         result = gradient(*part)
@@ -177,12 +182,6 @@ def _accumulated(gradient, batch, carry, keys: Array, accumulate: int) -> _Resul
     total, after = jax.lax.scan(body, alike(tuple(zero), parts), parts)
     grads, sums, metrics = like(total, tuple(shapes[:3]))
     return _Result(grads, sums, metrics, join(after))
-
-
-def _summed(dtype):
-    """In which type many numbers of ``dtype`` add up: 256 ones in bfloat16 stay 256 with one more."""
-    narrow = jnp.issubdtype(dtype, jnp.inexact) and jnp.finfo(dtype).bits < 32
-    return jnp.float32 if narrow else dtype
 
 
 def _updated(state: TrainState, grads, optimizer, average_decay: float) -> TrainState:
