@@ -11,6 +11,8 @@ from parameters import drawn
 from seqjax import cells, unroll
 from seqjax.checks import InputError
 from seqjax.decoding import Decodable, Sampling, generate, pad_prompts, stream
+from seqjax.decoding.decodable import open_model
+from seqjax.decoding.engine import Rules, begin, run_block
 from seqjax.ops.dropout import row_keys
 from seqjax.ops.sampling import seen_tokens
 
@@ -250,6 +252,40 @@ def test_nothing_compiles_twice():
     run(model=model, sampling=GREEDY, end=3)
     assert len(list(stream(model, PARAMS, *inputs_of(PROMPTS), None, max_tokens=STEPS, sampling=GREEDY, block=5))) == 3
     assert traces == first
+
+
+def test_weights_that_are_parameters_are_not_copied():
+    """What is compiled returns copies: of a large model, all of its memory once more."""
+    model = Decodable(
+        start=lambda weights, inputs: ((), weights["cut"][inputs]),
+        advance=advance,
+        prepare=lambda params: {
+            "all": params,
+            "cut": params.embedding[:2],
+            "twice": (params.kernel, params.kernel * 2),
+        },
+    )
+    weights, _, state = open_model(model, PARAMS, jnp.array([1, 0]))
+    assert all(
+        one is other for one, other in zip(jax.tree.leaves(weights["all"]), jax.tree.leaves(PARAMS), strict=True)
+    )
+    assert weights["twice"][0] is PARAMS.kernel
+    np.testing.assert_array_equal(weights["twice"][1], 2 * PARAMS.kernel)
+    np.testing.assert_array_equal(state, PARAMS.embedding[np.array([1, 0])])
+
+
+def test_a_block_writes_the_state_where_it_lies():
+    """A cache of keys and values would be copied before every block of a stream."""
+    rules = Rules(GREEDY)
+    given, progress = begin("here", MODEL, PARAMS, *inputs_of(PROMPTS), None, STEPS, rules, None, None)
+    after, tokens, made = run_block(MODEL, given, progress, np.int32(STEPS), size=5, rules=rules)
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(progress.state))
+    assert int(made) == 5
+    rest, more, made = run_block(MODEL, given, after, np.int32(7), size=5, rules=rules)
+    assert int(made) == 2
+    assert int(rest.position) == 7
+    both = np.concatenate([tokens, np.asarray(more)[:, :2]], axis=1)
+    np.testing.assert_array_equal(both, run().tokens[:, :7])
 
 
 def test_generation_runs_inside_a_transformation():

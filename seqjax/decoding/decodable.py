@@ -4,6 +4,7 @@ B batch (rows), V vocabulary. Recurrent models keep their state in ``state``, at
 fixed size; the engine does not look inside.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -60,17 +61,31 @@ def for_steps(model: Decodable, steps: int) -> Decodable:
     return model if model.within is None else model.within(-(-steps // 16) * 16)
 
 
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class AsGiven:
+    """A weight that is a parameter as it was given; a compiled function would return a copy."""
+
+    place: int  # among the leaves of the parameters
+
+
 def open_model(model: Decodable, params, inputs) -> tuple[Any, Any, Any]:
     """``(weights, memory, state)``: all that is computed before the first step. Weights are never computed again."""
     weights, memory, state = _open(model, params, inputs)
-    return params if model.prepare is identity else weights, memory, state
+    given = jax.tree.leaves(params)
+
+    def find(leaf):
+        return jnp.asarray(given[leaf.place]) if isinstance(leaf, AsGiven) else leaf
+
+    return jax.tree.map(find, weights, is_leaf=lambda leaf: isinstance(leaf, AsGiven)), memory, state
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _open(model: Decodable, params, inputs):
     weights = model.prepare(params)
     memory, state = model.start(weights, inputs)
-    return None if model.prepare is identity else weights, memory, state
+    places = {id(leaf): place for place, leaf in enumerate(jax.tree.leaves(params))}
+    return jax.tree.map(lambda leaf: AsGiven(places[id(leaf)]) if id(leaf) in places else leaf, weights), memory, state
 
 
 @functools.partial(jax.jit, static_argnums=0, inline=True)

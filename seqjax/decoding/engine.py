@@ -117,7 +117,7 @@ def generate(
     rules, model = Rules(sampling, end, limits), for_steps(model, max_tokens)
     given, progress = begin("generate", model, params, inputs, last, keys, max_tokens, rules, seen, prefix)
     limit = np.int32(max_tokens)
-    done, tokens = run_block(model, given, progress, limit, size=max_tokens, rules=rules)
+    done, tokens, _ = run_block(model, given, progress, limit, size=max_tokens, rules=rules)
     return Generated(tokens, done.lengths, done.log_probabilities)
 
 
@@ -139,7 +139,7 @@ def begin(
     seen = None if seen is None else jnp.asarray(seen)
     penalized = size if rules.sampling.repetition_penalty != 1 else None
     remembered = max_tokens if rules.limits.no_repeat_ngram else None
-    progress = _first_progress(state, jnp.asarray(last, jnp.int32), seen, penalized, remembered)
+    progress = _first_progress(jnp.asarray(last, jnp.int32), seen, penalized, remembered)._replace(state=state)
     return Given(weights, memory, keys, forced), progress
 
 
@@ -162,9 +162,9 @@ def check_vocabulary(where: str, last, end, size: int) -> None:
     check_ids(where, "end", np.asarray(end), size)
 
 
-@functools.partial(jax.jit, static_argnums=(3, 4))
-def _first_progress(state, last: Array, seen: Array | None, size: int | None, remembered: int | None) -> Progress:
-    """Nothing made yet. ``size`` is V where a penalty asks what was seen, ``remembered`` M where a limit does."""
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _first_progress(last: Array, seen: Array | None, size: int | None, remembered: int | None) -> Progress:
+    """Nothing made yet, and no state. ``size``: V if a penalty asks what is seen; ``remembered``: M if a limit does."""
     rows = jnp.arange(last.shape[0])
     if size is None:
         seen = None
@@ -173,18 +173,19 @@ def _first_progress(state, last: Array, seen: Array | None, size: int | None, re
         seen = seen.at[rows, last].set(True)
     made = None if remembered is None else jnp.zeros((len(rows), remembered), jnp.int32)
     zeros = jnp.zeros_like(last)
-    return Progress(jnp.int32(0), state, last, made, seen, zeros != 0, zeros, zeros.astype(jnp.float32))
+    return Progress(jnp.int32(0), None, last, made, seen, zeros != 0, zeros, zeros.astype(jnp.float32))
 
 
-@functools.partial(jax.jit, static_argnames=("model", "size", "rules"))
+@functools.partial(jax.jit, static_argnames=("model", "size", "rules"), donate_argnames="progress")
 def run_block(
     model: Decodable, given: Given, progress: Progress, limit: Array, *, size: int, rules: Rules
-) -> tuple[Progress, Array]:
+) -> tuple[Progress, Array, Array]:
     """Make at most ``size`` tokens a row, and none beyond ``limit`` or when every row has ended.
 
+    The progress is used up: a cache is written where it lies.
+
     Returns:
-        The progress, and the tokens (B, size), of which the first ``progress.position - position before`` columns
-        were made and the others hold the end.
+        The progress; the tokens (B, size); and how many of their columns were made, (), the others hold the end.
     """
     first = progress.position
     stop = jnp.minimum(first + size, limit)
@@ -199,7 +200,8 @@ def run_block(
         after = step(model, given, progress, rules)
         return after, put_column(tokens, after.last, progress.position - first)
 
-    return jax.lax.while_loop(unfinished, body, alike((progress, blank), given))
+    done, tokens = jax.lax.while_loop(unfinished, body, alike((progress, blank), given))
+    return done, tokens, done.position - first
 
 
 def put_column(table: Array, column: Array, place: Array) -> Array:

@@ -67,10 +67,10 @@ def stream(
     def blocks(progress):
         ahead = run(progress)
         for made in range(0, max_tokens, block):
-            progress, tokens = ahead
+            progress, tokens, count = ahead
             if made + block < max_tokens:
                 ahead = run(progress)
-            count = int(progress.position) - made
+            count = int(count)
             if count:
                 yield np.asarray(tokens)[:, :count]
             if count < block:

@@ -84,8 +84,9 @@ class Writing(NamedTuple):
 def _step_by_step(apply, vocabulary: int) -> Decodable:
     """A recurrent model to the decoding engine.
 
-    Where half as many steps are to come as there are symbols, or more, each symbol's products are done beforehand.
-    Done together they take less than half the time; they are a fifth of what a step of two layers reads from memory.
+    Where an eighth as many steps are to come as there are symbols, or more, each symbol's products are done beforehand.
+    Done together they take a tenth of the time or less (benchmarks/RESULTS.md); they are a fifth of what a step of two
+    layers reads from memory.
     """
 
     def prepare(symbols, params):
@@ -104,7 +105,7 @@ def _step_by_step(apply, vocabulary: int) -> Decodable:
     def of(symbols):
         return Decodable(start, advance, functools.partial(prepare, symbols))
 
-    return of(False)._replace(within=lambda steps: of(vocabulary <= 2 * steps))
+    return of(False)._replace(within=lambda steps: of(vocabulary <= 8 * steps))
 
 
 class Window(NamedTuple):
