@@ -7,15 +7,18 @@ whole, as commands have it.
 """
 
 import gc
+import importlib.metadata
 import itertools
 import os
 import pathlib
 import tempfile
 
-FLAGS = (
-    "force_host_platform_device_count=4", "cpu_use_fusion_emitters=false", "cpu_parallel_codegen_split_count=1",
+FLAGS = [
+    "force_host_platform_device_count=4", "cpu_parallel_codegen_split_count=1",
     "backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1048576",
-)  # fmt: skip
+]  # fmt: skip
+if importlib.metadata.version("jaxlib").startswith("0.10."):  # a flag that XLA does not know ends the process
+    FLAGS.append("cpu_use_fusion_emitters=false")
 
 given = os.environ.get("XLA_FLAGS", "")  # or a file's name, which cannot be added to
 os.environ["XLA_FLAGS"] = " ".join([given] * given.startswith("-") + [f"--xla_{flag}" for flag in FLAGS])
