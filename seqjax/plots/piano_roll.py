@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from seqjax.checks import InputError
 from seqjax.plots import figure, quiet_axes
+from seqjax.plots.labels import heading, plain
 
 NAMED = {0: "C", 4: "E", 7: "G"}  # by semitones above C
 INK, LINE = "#1f4e79", "#c9c4b6"
@@ -43,5 +44,5 @@ def piano_roll(notes: Sequence[tuple[Time, Time, int]], bars: Sequence[Time] = (
     axes.set_xlim(0, end)
     axes.set_ylim(low, high)
     axes.set_xlabel("whole notes")
-    axes.set_title(title, fontsize=10)
+    axes.set_title(heading(title), fontsize=10, **plain())
     return drawn

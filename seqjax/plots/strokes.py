@@ -10,6 +10,7 @@ import numpy as np
 
 from seqjax.checks import InputError
 from seqjax.plots import figure
+from seqjax.plots.labels import heading, heading_style, plain
 
 Lines = Sequence[np.ndarray]
 ROOM = 1.15  # a cell, over the largest drawing
@@ -63,9 +64,9 @@ def sketches(rows: Sequence[Sequence[Lines]], *, labels: Sequence[str] = (), tit
             for line in lines:
                 axes.plot(line[:, 0], line[:, 1], color=("#1f3a5f", "#2a4d7c")[number % 2], linewidth=1.1)
     axes.set(xlim=(0, columns * side), ylim=(len(rows) * side, 0), aspect="equal", xticks=[])
-    axes.set_title(title, fontsize=11, color="0.2")
+    axes.set_title(heading(title), fontsize=11, **heading_style())
     places = (np.arange(len(labels)) + 0.5) * side
-    axes.set_yticks(places if labels else [], labels)
+    axes.set_yticks(places if labels else [], [heading(name) for name in labels], **plain())
     axes.tick_params(length=0, labelcolor="0.25", labelsize=9)
     axes.spines[:].set_visible(False)
     return drawn
