@@ -162,6 +162,9 @@ def read_run(path: str | Path) -> tuple[RunFolder, Identity]:
     data = read_json(folder.config)
     if not isinstance(data, dict) or not {"task", "preset", "config"} <= data.keys():
         raise InputError(f"{folder.config}: should be the configuration of a run, but it lacks task, preset or config.")
+    for name in ("task", "preset"):
+        if not isinstance(data[name], str):
+            raise InputError(f"{folder.config}: `{name}` should be a name, but it is {data[name]!r:.60}.")
     return folder, Identity(data["task"], data["preset"], data["config"])
 
 
