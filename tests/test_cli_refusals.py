@@ -6,10 +6,13 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command_line import TINY, assert_refused, seqjax, snapshot, story, training
 
+from seqjax.checks import InputError
 from seqjax.data import Tokenizer
+from seqjax.training.checkpoint import Checkpoints
 from seqjax.training.store import Store
 
 
@@ -190,6 +193,24 @@ def test_a_file_is_no_folder(tmp_path, text):
     assert_refused(training(*command(text, text)), "this is a file")
     assert_refused(training(*command(text / "below", text)), "cannot be written")
     assert snapshot(text.parent) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("lr[0.1]", "because of [ and ]"), ("a\\b", "because of \\"), ("\udcff", "which is no UTF-8")]
+)
+def test_a_folder_where_checkpoints_could_not_be_read_again_is_refused_before_training(name, words, tmp_path, text):
+    assert_refused(training(*command(tmp_path / name, text)), "--out", words)
+    assert not list(tmp_path.iterdir())
+    with Checkpoints(tmp_path / name) as checkpoints, pytest.raises(InputError, match="cannot be kept in a folder"):
+        checkpoints.save(1, {"params": {"kernel": np.ones(2)}}, {})
+
+
+@pytest.mark.parametrize("name", ["a[b", "a*b", "{a} b?", "日本"])
+def test_checkpoints_come_back_from_a_folder_of_an_odd_name(name, tmp_path):
+    tree = {"params": {"kernel": np.ones(2)}}
+    with Checkpoints(tmp_path / name) as checkpoints:
+        checkpoints.save(1, tree, {})
+        assert checkpoints.restore(tree).step == 1
 
 
 def test_a_folder_that_cannot_be_made_is_named(text):

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from seqjax.checks import InputError, nearest
 from seqjax.training.configuration import differences, from_dict, read_json
 from seqjax.training.lock import locked
+from seqjax.training.store import check_folder
 
 
 class RunFolder(NamedTuple):
@@ -128,6 +129,7 @@ def open_run(
         InputError: the folder holds something else, cannot be written, or another process is training in it.
     """
     folder = RunFolder(Path(path))
+    check_folder("--out", folder.path)
     if folder.path.is_file():
         raise InputError(f"--out {folder.path}: this is a file, but a folder is wanted. Choose another --out.")
     if folder.config.exists():
