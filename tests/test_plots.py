@@ -112,3 +112,39 @@ def test_drawing_leaves_no_global_figure():
 
     curves(ROWS)
     assert pyplot.get_fignums() == []
+
+
+def forecast_of(times, **ends):
+    return plots.forecasts([Drawn(np.arange(float(times)), np.ones(2), np.ones(1), **ends)])
+
+
+REFUSED = {
+    "a blank beyond the symbols": (lambda: plots.posteriors(HALF, ["", "a"], blank=2), "`blank`"),
+    "no frame a step": (lambda: plots.posteriors(HALF, ["", "a"], factor=0), "`factor`"),
+    "times that do not fit": (lambda: forecast_of(2), r"`times` should be \(T \+ H,\) = \(3,\)"),
+    "a band that does not fit": (lambda: forecast_of(3, low=np.ones(2)), "`low`"),
+    "a point nowhere": (lambda: plots.sketches([[[np.array([[math.nan, 0.0]])]]]), "finite"),
+    "a note at no time": (lambda: plots.piano_roll([(math.nan, 1.0, 60)]), "finite"),
+    "half a head": (lambda: plots.dependencies(["a"], [0.5], ["root"]), "whole numbers"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_cannot_be_drawn_is_refused_in_words(kind):
+    draw, words = REFUSED[kind]
+    with pytest.raises(InputError, match=words):
+        draw()
+
+
+NOTHING = {
+    "gradients that vanished": lambda: plots.gradient_norms({"gone": np.zeros(3)}),
+    "transitions that are all forbidden": lambda: plots.transitions([[-math.inf]], ["O"]),
+    "a line without points": lambda: plots.sketches([[[np.zeros((0, 2))]]]),
+}
+
+
+@pytest.mark.parametrize("kind", NOTHING)
+def test_figures_of_nothing_are_drawn_and_nothing_warns(kind):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        NOTHING[kind]().draw_without_rendering()

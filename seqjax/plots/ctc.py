@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from seqjax.checks import InputError, check_shape
+from seqjax.checks import InputError, check_count, check_ids, check_shape
 from seqjax.plots import figure, quiet_axes
 from seqjax.plots.labels import heading, heading_style, plain
 
@@ -49,6 +49,8 @@ def posteriors(
     """
     table = np.asarray(probabilities, float)
     check_shape("posteriors", "probabilities", table, "(S, K)", (None, len(names)), "One name a symbol.")
+    check_count("posteriors", "factor", factor)
+    check_ids("posteriors", "blank", np.asarray(blank), len(names))
     if not len(table):
         raise InputError("posteriors: `probabilities` should hold one step at least.")
     wide = float(np.clip(0.12 * len(table) * max(factor, 2) / 2 + 2, 4.5, LONGEST))

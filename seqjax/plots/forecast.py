@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from seqjax.checks import InputError
+from seqjax.checks import InputError, check_shape
 from seqjax.plots import figure, quiet_axes
 from seqjax.plots.labels import heading, heading_style, legend_name, plain
 
@@ -57,7 +57,7 @@ def forecasts(
         A matplotlib ``Figure``.
 
     Raises:
-        InputError: nothing to draw; the extra ``viz`` is not installed.
+        InputError: nothing to draw; shapes that do not fit; the extra ``viz`` is not installed.
 
     Example:
         >>> seen, ahead = np.array([1.0, 2.0]), np.array([3.0])
@@ -67,6 +67,11 @@ def forecasts(
     """
     if not drawn:
         raise InputError("forecasts: `drawn` should hold one forecast at least, but it is empty.")
+    for one in drawn:
+        check_shape("forecasts", "times", one.times, "(T + H,)", (len(one.before) + len(one.point),))
+        for name in ("low", "high", "came"):
+            if getattr(one, name) is not None:
+                check_shape("forecasts", name, getattr(one, name), "(H,)", (len(one.point),))
     panels = len(drawn) + bool(errors)
     made = figure(figsize=(8, 0.6 + 2.5 * panels), dpi=130)
     axes = made.subplots(panels, 1, squeeze=False)[:, 0]

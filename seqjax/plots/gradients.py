@@ -52,6 +52,8 @@ def gradient_norms(norms: Mapping[str, ArrayLike], *, floor: float = 1e-20, titl
         axes.plot(seen, color=colour, linewidth=1.8)
         real = np.flatnonzero(np.isfinite(seen))
         ends.append((real[-1], seen[real[-1]], colour) if real.size else (0, floor, colour))
+    if not any(np.isfinite(line.get_ydata()).any() for line in axes.lines):  # all of them vanished
+        axes.set_ylim(floor, 1)
     axes.set(yscale="log", xlim=(0, max(longest, 1)), xlabel="distance to the loss, d (steps)")
     axes.set_ylabel(r"$\Vert\partial L / \partial h_{T-d}\Vert$")
     axes.margins(y=0.08)

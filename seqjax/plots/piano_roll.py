@@ -1,5 +1,6 @@
 """A tune as a piano roll: time to the right, pitch upwards, a bar for each note."""
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -31,6 +32,8 @@ def piano_roll(notes: Sequence[tuple[Time, Time, int]], bars: Sequence[Time] = (
     """
     if not notes:
         raise InputError("piano_roll: there are no notes to draw.")
+    if not all(math.isfinite(float(time)) for time in [*bars, *(time for note in notes for time in note[:2])]):
+        raise InputError("piano_roll: times should be finite numbers.")
     end = max([float(start) + float(length) for start, length, _ in notes] + [float(bar) for bar in bars])
     low, high = min(pitch for _, _, pitch in notes) - 1, max(pitch for _, _, pitch in notes) + 1
     drawn = figure(figsize=(min(14.0, max(4.0, 0.6 * end + 1.5)), 2.8))
