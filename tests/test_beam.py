@@ -279,3 +279,11 @@ def test_a_length_penalty_that_is_traced_is_refused():
 def test_a_tree_is_of_one_row():
     with pytest.raises(InputError, match="one row"):
         run("table", way=search_tree, beam=2)
+
+
+def test_a_tree_is_in_float32_where_jax_is_told_to_use_float64():
+    model = Decodable(lambda params, inputs: ((), ()), lambda params, memory, state, last: (state, params[last]))
+    with jax.enable_x64(True):
+        tree = search_tree(model, np.log(np.full((3, 3), 1 / 3)), None, np.array([0]), max_tokens=2, beam=2, end=0)
+    numbers = (tree.log_probabilities, tree.totals, tree.scores, tree.beams.scores)
+    assert [leaf.dtype for leaf in numbers] == [np.float32] * 4

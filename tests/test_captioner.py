@@ -10,7 +10,7 @@ import pytest
 from seqjax.checks import InputError
 from seqjax.models.pictures import PictureConfig, PictureReader
 from seqjax.models.pure import pure
-from seqjax.ops.pictures import convolve, cut_patches, grid_places
+from seqjax.ops.pictures import blank, convolve, cut_patches, grid_places
 from seqjax.plots.looks import looks
 
 SWIFT = {"xla_backend_optimization_level": 0}
@@ -110,3 +110,10 @@ def test_a_panel_for_each_word_is_bright_where_the_word_looked(tmp_path):
         looks(np.zeros((4, 8)), ["a"], np.zeros((1, 9)), patch=2)
     with pytest.raises(InputError, match="whole patches"):
         looks(np.zeros((4, 8)), ["a"], np.zeros((1, 8)), patch=3)
+
+
+@pytest.mark.parametrize("grid", [(0, 2), (3, 2), (8, 2)])
+def test_patches_that_do_not_cut_pictures_evenly_are_not_blanked(grid):
+    with pytest.raises(InputError, match=r"blank: `pictures` .* multiples of"):
+        blank(jnp.ones((1, 4, 4, 1)), jnp.ones((1, *grid), bool))
+    assert blank(jnp.ones((1, 0, 4, 1)), jnp.ones((1, 0, 2), bool)).shape == (1, 0, 4, 1)

@@ -6,10 +6,13 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command_line import TINY, assert_refused, seqjax, snapshot, story, training
 
+from seqjax.checks import InputError
 from seqjax.data import Tokenizer
+from seqjax.training.checkpoint import Checkpoints
 from seqjax.training.store import Store
 
 
@@ -192,6 +195,24 @@ def test_a_file_is_no_folder(tmp_path, text):
     assert snapshot(text.parent) == before
 
 
+@pytest.mark.parametrize(
+    ("name", "words"), [("lr[0.1]", "because of [ and ]"), ("a\\b", "because of \\"), ("\udcff", "which is no UTF-8")]
+)
+def test_a_folder_where_checkpoints_could_not_be_read_again_is_refused_before_training(name, words, tmp_path, text):
+    assert_refused(training(*command(tmp_path / name, text)), "--out", words)
+    assert not list(tmp_path.iterdir())
+    with Checkpoints(tmp_path / name) as checkpoints, pytest.raises(InputError, match="cannot be kept in a folder"):
+        checkpoints.save(1, {"params": {"kernel": np.ones(2)}}, {})
+
+
+@pytest.mark.parametrize("name", ["a[b", "a*b", "{a} b?", "日本"])
+def test_checkpoints_come_back_from_a_folder_of_an_odd_name(name, tmp_path):
+    tree = {"params": {"kernel": np.ones(2)}}
+    with Checkpoints(tmp_path / name) as checkpoints:
+        checkpoints.save(1, tree, {})
+        assert checkpoints.restore(tree).step == 1
+
+
 def test_a_folder_that_cannot_be_made_is_named(text):
     assert_refused(training(*command("/proc/nowhere/run", text)), "/proc/nowhere/run", "cannot be written")
 
@@ -348,3 +369,52 @@ def test_a_run_whose_configuration_is_broken_is_refused(content, run, text):
     for said in (seqjax("inspect", run), seqjax("generate", run), training(*command(run, text))):
         assert_refused(said, "task" if "ml" in content else "config.json")
     assert snapshot(run) == before
+
+
+ODD = {
+    "a task that is a list": (("task", []), "`task` should be a name, but it is []"),
+    "no task": (("task", None), "`task` should be a name, but it is None"),
+    "a preset that is a list": (("preset", ["x"]), "`preset` should be a name"),
+    "no preset": (("preset", None), "`preset` should be a name, but it is None"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_a_run_of_a_task_or_a_preset_that_is_no_name_is_refused(kind, run, text):
+    (name, value), words = ODD[kind]
+    file = run / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {name: value}))
+    for said in (seqjax("inspect", run), seqjax("evaluate", run), training(*command(run, text))):
+        assert_refused(said, "config.json", words)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"steps": 4, "seed": 1, "steps": 8}', ["`steps` is given twice"]),
+        ('{"task": "lm", "preset": "char-lstm", "config": {"seed": 1, "seed": 2}}', ["`seed` is given twice"]),
+        ('{"task": "lm", "preset": "char-lsmt", "config": {}}', ["'char-lsmt'", "Did you mean `char-lstm`?"]),
+        ('{"task": "lm", "preset": ["gpt"], "config": {}}', ["`preset` should be one of lm"]),
+        ("[" * 20_000, ["not readable as JSON"]),
+    ],
+    ids=["twice", "twice in a run's", "a mistyped preset", "a preset that is a list", "too deep"],
+)
+def test_a_configuration_that_cannot_be_meant_is_refused(content, words, tmp_path, text):
+    (tmp_path / "config.json").write_text(content)
+    said = training("--config", tmp_path / "config.json", "--out", tmp_path / "run", "--data.path", text)
+    assert_refused(said, "config.json", *words)
+
+
+def test_a_list_of_files_that_is_none_is_refused(run, text):
+    (run / "data.json").write_text("[]")
+    assert_refused(seqjax("evaluate", run), "data.json: should be an object", "[]")
+    assert_refused(training(*command(run, text)), "data.json: should be an object", "[]")
+
+
+def test_rows_of_others_do_not_keep_a_run_from_being_inspected(run):
+    rows = '{"step": 4, "loss": 1.0}\n{"step": 4, "split": ["a"], "loss": 2.0}\n'
+    with open(run / "metrics.jsonl", "a") as file:
+        file.write(rows)
+    said = seqjax("inspect", run)
+    assert said.code == 0, said
+    assert all(row in said.out for row in rows.splitlines())

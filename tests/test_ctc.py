@@ -4,6 +4,7 @@ import itertools
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 
@@ -271,3 +272,22 @@ def test_a_companion_of_weight_0_says_nothing_even_of_what_it_thinks_impossible(
     never = bigrams(np.full((K, K), -np.inf))
     alone = prefix_beam_search(log_probs, beam=8)[0]
     assert prefix_beam_search(log_probs, beam=8, companion=never, weight=0.0)[0] == alone
+
+
+@pytest.mark.parametrize("time", [0, 3])
+def test_the_loss_is_as_wide_as_the_logits_but_float32_at_least(time):
+    with jax.enable_x64(True):
+        for given, wanted in ((jnp.float16, jnp.float32), (jnp.float32, jnp.float32), (jnp.float64, jnp.float64)):
+            logits = jnp.asarray(np.random.default_rng(0).normal(size=(1, time, 2)), given)
+            nats, _ = ctc_loss(logits, jnp.ones((1, time), bool), np.array([[1] if time else [0]]))
+            assert nats.dtype == wanted
+    if time:
+        table = np.exp(np.asarray(logits[0])) / np.exp(np.asarray(logits[0])).sum(-1, keepdims=True)
+        np.testing.assert_allclose(np.exp(-np.asarray(nats[0])), enumerated(np.log(table))[(1,)], rtol=1e-13)
+
+
+@pytest.mark.parametrize("what", [{"beam": 2.0}, {"n_best": 1.5}, {"blank": 0.0}, {"beam": 0}, {"n_best": 0}])
+def test_counts_of_a_prefix_beam_that_are_none_are_refused(what, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(InputError, match=f"prefix_beam_search: `{next(iter(what))}` should be"):
+        prefix_beam_search(np.log(np.full((2, 3), 1 / 3)), **what)

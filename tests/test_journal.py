@@ -87,9 +87,10 @@ def test_a_journal_that_writes_nothing_makes_no_file(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_broken_line_in_the_middle_is_named(tmp_path):
+@pytest.mark.parametrize("broken", ['{"step": ', '{"step": true}', "[" * 20_000], ids=["torn", "no number", "deep"])
+def test_a_broken_line_in_the_middle_is_named(tmp_path, broken):
     journal = write_run(tmp_path, 1, 2)
-    journal.path.write_text('{"step": 1}\n{"step": \n{"step": 3}\n')
+    journal.path.write_text(f'{{"step": 1}}\n{broken}\n{{"step": 3}}\n')
     with pytest.raises(InputError, match="line 2 should be a JSON object with a `step`"):
         journal.cut(2)
     with pytest.raises(InputError, match="line 2"):

@@ -322,3 +322,11 @@ def test_float64_trains_as_float32_does():
             given = jax.tree.map(lambda leaf, kind=kind: leaf.astype(kind), params)
             grown = jax.grad(lambda params: apply(params, xs)[1].sum())(given)
             assert {leaf.dtype for leaf in jax.tree.leaves(grown)} == {jnp.dtype(kind)}
+
+
+def test_a_residual_of_visits_adds_their_features():
+    stack = Stack(cells.LSTMTimeAware, H, H, residual=True, rngs=nnx.Rngs(0))
+    visits = cells.Visits(jnp.ones((B, 3, H)), jnp.ones((B, 3, 1)))
+    mask = jnp.arange(3) < jnp.arange(B)[:, None]
+    wanted = jnp.where(mask[..., None], stack.layers[0](visits, mask=mask)[1] + 1, 0)
+    np.testing.assert_allclose(stack(visits, mask=mask)[1], wanted, atol=1e-6)

@@ -130,6 +130,22 @@ def test_an_extension_stopped_half_way_is_the_extension_left_alone(tmp_path):
     assert difference(record(tmp_path / "one"), record(tmp_path / "two")) == ""
 
 
+def test_a_folder_that_another_process_trains_in_is_refused_and_left_alone(tmp_path):
+    said = []
+
+    def begin_again():
+        for changes in ({}, {"steps": 60}):
+            with pytest.raises(InputError) as refused:
+                run_here(flags(tmp_path, **changes))
+            said.append(str(refused.value))
+
+    assert run_here(flags(tmp_path, steps=10), at=3, act=begin_again) == 0
+    assert ["another process is training in this folder" in one for one in said] == [True, True]
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["config"]["steps"] == 10
+    assert record(tmp_path).step == 10
+    assert run_here(flags(tmp_path, steps=10)) == 0, "the folder should be free again"
+
+
 def test_another_configuration_in_the_folder_is_refused_with_the_difference(tmp_path, ended, alone):
     command = again(tmp_path, ended)
     wanted = r"(?s)another configuration.*model.features: the run has 8, this command asks for 12.*seed: the run has 0"

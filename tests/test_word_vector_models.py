@@ -18,6 +18,7 @@ from seqjax.models.word_vectors import (
     skipgram,
     skipgram_softmax,
 )
+from seqjax.ops.negative_sampling import negative_sampling
 from seqjax.tasks.embeddings import objective
 from seqjax.training.devices import fetch, local_rows, place
 from seqjax.training.optimizers import OptimizerConfig, make_optimizer
@@ -167,3 +168,8 @@ def test_sizes_that_cannot_be_are_refused():
     ):
         with pytest.raises(InputError, match=message):
             make()
+
+
+def test_words_are_not_told_from_no_noise():
+    with pytest.raises(InputError, match="at least after J = 3"):
+        negative_sampling(jnp.ones((1, 2, 4)), jnp.ones((1, 3, 4)), jnp.ones((1, 2, 3)), 5.0)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from seqjax.checks import InputError, check_shape
+from seqjax.checks import InputError, check_count, check_shape
 
 
 class Companion(NamedTuple):
@@ -144,7 +144,10 @@ def _grown(prefix: tuple[int, ...] | None, symbol: int, grown: bool, alive: bool
 
 def _check(log_probs: np.ndarray, beam: int, n_best: int, blank: int) -> None:
     check_shape("prefix_beam_search", "log_probs", log_probs, "(T, K)", (None, None))
-    if beam < 1 or not 1 <= n_best <= beam:
+    check_count("prefix_beam_search", "beam", beam)
+    check_count("prefix_beam_search", "n_best", n_best)
+    check_count("prefix_beam_search", "blank", blank, least=0)
+    if n_best > beam:
         raise InputError(
             f"prefix_beam_search: 1 ≤ `n_best` ≤ `beam` should hold, but they are {n_best} and {beam}."
         )  # fmt: skip

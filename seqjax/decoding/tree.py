@@ -74,7 +74,7 @@ def search_tree(
     candidates, ended, alive = jax.tree.map(lambda table: np.asarray(table)[: int(steps), 0], trace)
     there = ended | alive
     parents, tokens = (np.where(there, ids, -1) for ids in candidates[:2])
-    gains, totals = (np.where(there, nats, -np.inf) for nats in candidates[2:])
+    gains, totals = (np.where(there, nats, -np.inf).astype(np.float32) for nats in candidates[2:])
     scores = totals / penalties(length_penalty, max_tokens)[1 : len(totals) + 1, None]
     best = _way_to(np.asarray(beams.tokens[0]), int(beams.lengths[0]), parents, tokens)
     return Tree(parents, tokens, gains, totals, scores, ended, alive, best, beams)

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from seqjax.cells import Cell, Ready, Symbols
+from seqjax.cells import Cell, Ready, Symbols, Taught, Visits
 from seqjax.checks import InputError, check_count
 from seqjax.layers.parameters import check_states
 from seqjax.layers.recurrent import Bidirectional, Recurrent
@@ -21,7 +21,7 @@ class Stack(nnx.Module):
         layers: how many.
         bidirectional: read both ways in every layer (2H out).
         dropout: probability of zeroing an activation between layers; never along time.
-        residual: add a layer's input to its output where the widths agree.
+        residual: add a layer's input (of visits: their features) to its output where the widths agree.
         learn_initial: make the states that sequences start from parameters.
         rngs: the stream ``params`` initialises the weights.
 
@@ -59,8 +59,8 @@ class Stack(nnx.Module):
         self.dropout, self.residual, self.out_features = dropout, residual, widths[-1]
 
     def __call__(
-        self, xs: Array | Symbols, *, state=None, mask: Array | None = None, reset: Array | None = None, keys=None,
-        weights: tuple[Ready, ...] | None = None, **how,
+        self, xs: Array | Symbols | Visits | Taught, *, state=None, mask: Array | None = None,
+        reset: Array | None = None, keys=None, weights: tuple[Ready, ...] | None = None, **how,
     ):  # fmt: skip
         """Map ``xs`` (*B, T, D), or symbols, to ``(states, ys)``: one final state a layer, and ys (*B, T, H).
 
@@ -78,7 +78,7 @@ class Stack(nnx.Module):
             final, ys = layer(xs, mask=mask, reset=reset, **extra, **how)
             states.append(final)
             if self.residual:
-                ys = _added(xs.vectors() if isinstance(xs, Symbols) else xs, ys, mask)
+                ys = _added(_features(xs), ys, mask)
             xs = dropout(ys, self.dropout, fold(keys, index + 1)) if layer is not self.layers[-1] else ys
         return tuple(states), xs
 
@@ -91,6 +91,13 @@ class Stack(nnx.Module):
     def start(self, batch_shape: tuple[int, ...], dtype=jnp.float32):
         """The states that sequences start from, one a layer."""
         return tuple(layer.start(batch_shape, dtype) for layer in self.layers)
+
+
+def _features(xs: Array | Symbols | Visits | Taught) -> Array:
+    """What a layer read at each step, without the times or the true outputs that came with it."""
+    if isinstance(xs, Symbols):
+        return xs.vectors()
+    return xs.features if isinstance(xs, Visits | Taught) else xs
 
 
 def _added(xs: Array, ys: Array, mask: Array | None) -> Array:

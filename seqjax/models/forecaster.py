@@ -115,7 +115,8 @@ class ForecastModel(NamedTuple):
         init: ``key -> params``.
         forecast: ``(params, batch, keys) -> Forecast``; without dropout while ``keys`` is None.
         taught: ``(params, batch, keys) -> (Forecast, free (B,))``, where ``batch["targets"]`` (B, H, K) may be read,
-            each step before the next is forecast; ``free``: in which rows that was not done.
+            each step before the next is forecast; ``free``: in which rows that was not done; all,
+            where it is done in every row, for quantiles would learn from none.
         steps: the same step by step, for models that forecast so; else None.
     """
 

@@ -20,6 +20,7 @@ from jax.typing import ArrayLike
 
 from seqjax.checks import InputError, check_ids, check_mask, check_shape
 from seqjax.ops.convolution import to_front
+from seqjax.precision import wide
 
 LEAST = -1e30  # nats of what is impossible: optax multiplies them by zero, which -inf does not survive
 
@@ -58,8 +59,8 @@ def ctc_loss(logits: Array, mask: ArrayLike, labels: ArrayLike, *, blank: int = 
         blank: the id of the blank.
 
     Returns:
-        ``(nats, possible)``: (B,) float32, and (B,) boolean. Without frames and without symbols: 0, possible. What
-        logits of -inf make impossible costs 1e30 nats or more.
+        ``(nats, possible)``: (B,) float32, or what ``logits`` are if that is wider, and (B,) boolean. Without frames
+        and without symbols: 0, possible. What logits of -inf make impossible costs 1e30 nats or more.
 
     Raises:
         InputError: shapes that do not fit, an id outside [0, K).
@@ -76,16 +77,17 @@ def ctc_loss(logits: Array, mask: ArrayLike, labels: ArrayLike, *, blank: int = 
     labels = _in_front(labels, blank)
     possible = frames_needed(labels, blank=blank) <= mask.sum(axis=1)
     use = mask & possible[:, None]
-    safe = jnp.where(use[..., None], jnp.maximum(logits.astype(jnp.float32), LEAST), 0)
+    safe = jnp.where(use[..., None], jnp.maximum(logits.astype(wide(logits.dtype)), LEAST), 0)
     kept = jnp.where(possible[:, None], labels, blank)
     if not mask.shape[1]:
-        return jnp.zeros(len(mask)), possible
-    return jnp.where(possible & use.any(axis=1), _nats(blank, safe, use, kept), 0), possible
+        return jnp.zeros(len(mask), safe.dtype), possible
+    nats = _nats(blank, safe, use, kept).astype(safe.dtype)  # which optax widens where JAX is told to use float64
+    return jnp.where(possible & use.any(axis=1), nats, 0), possible
 
 
 @functools.partial(jax.jit, static_argnums=0)  # an eager call again compiles nothing
 def _nats(blank: int, logits: Array, use: Array, labels: Array) -> Array:
-    unused, padding = ((~use).astype(jnp.float32), (labels == blank).astype(jnp.float32))
+    unused, padding = ((~use).astype(logits.dtype), (labels == blank).astype(logits.dtype))
     with jax.default_matmul_precision("highest"):  # optax picks log-probabilities by a product: not in bfloat16
         return optax.ctc_loss(logits, unused, labels, padding, blank_id=blank, log_epsilon=LEAST)
 

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from seqjax.checks import InputError
+
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
 def negative_sampling(xs: Array, candidates: Array, positives: Array, negatives: float) -> Array:
@@ -29,6 +31,9 @@ def negative_sampling(xs: Array, candidates: Array, positives: Array, negatives:
     Returns:
         The sum, a scalar.
 
+    Raises:
+        InputError: there are no negatives.
+
     Source:
         Mikolov et al. (2013), Distributed Representations of Words and Phrases and their Compositionality, equation 4.
 
@@ -44,6 +49,11 @@ def negative_sampling(xs: Array, candidates: Array, positives: Array, negatives:
 def _forward(xs: Array, candidates: Array, positives: Array, negatives: float):
     J = positives.shape[-1]
     S = candidates.shape[-2] - J
+    if S < 1:
+        raise InputError(
+            f"negative_sampling: `candidates` (B, J + S, E) should hold S = 1 negative at least after J = {J} words of "
+            f"the text, but it is {candidates.shape}."
+        )
     scores = jnp.einsum("bte,bje->btj", xs, candidates).astype(jnp.float32)
     pairs = positives.sum(-1, keepdims=True)
     weights = jnp.concatenate([positives, jnp.broadcast_to(pairs * (negatives / S), (*pairs.shape[:-1], S))], axis=-1)

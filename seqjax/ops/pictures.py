@@ -41,12 +41,20 @@ def blank(pictures: Array, mask: Array) -> Array:
     Returns:
         Like ``pictures``.
 
+    Raises:
+        InputError: shapes that do not fit.
+
     Example:
         >>> blank(jnp.full((1, 1, 4, 1), jnp.nan), jnp.zeros((1, 1, 2), bool)).tolist()
         [[[[0.0], [0.0], [0.0], [0.0]]]]
     """
     check_mask("blank", "mask", mask, "(B, R, K)", (len(pictures), None, None))
-    high, wide = (size // count for size, count in zip(pictures.shape[1:3], mask.shape[1:], strict=True))
+    high, wide = (size // max(count, 1) for size, count in zip(pictures.shape[1:3], mask.shape[1:], strict=True))
+    if (mask.shape[1] * high, mask.shape[2] * wide) != pictures.shape[1:3]:
+        raise InputError(
+            f"blank: `pictures` (B, Y, X, C) should have Y and X that are multiples of (R, K) = {mask.shape[1:]}, but "
+            f"they are {pictures.shape[1:3]}."
+        )
     whole = jnp.repeat(jnp.repeat(mask, high, axis=1), wide, axis=2)
     return jnp.where(whole[..., None], pictures, jnp.zeros((), pictures.dtype))
 

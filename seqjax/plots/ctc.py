@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from seqjax.checks import InputError, check_shape
+from seqjax.checks import InputError, check_count, check_ids, check_shape
 from seqjax.plots import figure, quiet_axes
+from seqjax.plots.labels import heading, heading_style, plain
 
 INK = ("#1f4e79", "#7a2e1d", "#3b7a57", "#8a6d1b", "#5e3c7d", "#b5532a", "#2f7f93", "#944a6b")
 QUIET = 0.1  # probability; a symbol that never rises above it is not drawn
@@ -48,6 +49,8 @@ def posteriors(
     """
     table = np.asarray(probabilities, float)
     check_shape("posteriors", "probabilities", table, "(S, K)", (None, len(names)), "One name a symbol.")
+    check_count("posteriors", "factor", factor)
+    check_ids("posteriors", "blank", np.asarray(blank), len(names))
     if not len(table):
         raise InputError("posteriors: `probabilities` should hold one step at least.")
     wide = float(np.clip(0.12 * len(table) * max(factor, 2) / 2 + 2, 4.5, LONGEST))
@@ -68,8 +71,10 @@ def posteriors(
         end = max(end, len(seen))
     _draw_spikes(axes, table, list(names), (np.arange(len(table)) + 0.5) * factor, blank)
     axes.set(xlim=(0, end), ylim=(0, 1.12), yticks=(0, 0.5, 1), ylabel="probability")
-    axes.set_xlabel(f"{'frame' if factor == 1 else f'frame, {factor} a step'}; grey: {names[blank]}")
-    drawn.suptitle(title, x=0.02, ha="left", fontsize=11)
+    axes.set_xlabel(
+        f"{'frame' if factor == 1 else f'frame, {factor} a step'}; grey: {heading(names[blank])}", **plain()
+    )
+    drawn.suptitle(heading(title), x=0.02, ha="left", fontsize=11, **heading_style())
     return drawn
 
 
@@ -87,6 +92,6 @@ def _draw_spikes(axes, table: np.ndarray, names: Sequence[str], times: np.ndarra
         for first, after in zip(runs[::2], runs[1::2], strict=True):
             top = first + int(table[first:after, number].argmax())
             axes.annotate(
-                names[number].strip() or "␣", (times[top], table[top, number]), xytext=(0, 2), ha="center", va="bottom",
-                textcoords="offset points", color=colour, fontsize=9, parse_math=False,
+                heading(names[number]) or "␣", (times[top], table[top, number]), xytext=(0, 2), ha="center",
+                va="bottom", textcoords="offset points", color=colour, fontsize=9, **plain(),
             )  # fmt: skip

@@ -1,10 +1,12 @@
 """How a run went: loss against step."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from seqjax.checks import InputError
 from seqjax.plots import figure, quiet_axes
+from seqjax.plots.labels import heading, heading_style, plain
 
 STYLES = {
     "train": {"color": "#9db4c8", "linewidth": 1.2, "label": "training"},
@@ -23,7 +25,8 @@ def curves(
     """Draw training and validation loss against step; mark the best validation, and the test.
 
     Args:
-        rows: of metrics.jsonl: ``step``, ``split``, ``loss``. Rows without a loss are passed over.
+        rows: of metrics.jsonl: ``step``, ``split``, ``loss``. Rows without a loss, or with one that is not finite, are
+            passed over.
         learning_rate: draw that too, below.
         scale: of the loss, ``"linear"`` or ``"log"``.
         title: above the figure.
@@ -48,7 +51,8 @@ def curves(
     ratios = {"height_ratios": [3, 1]} if learning_rate else None
     panels = drawn.subplots(1 + learning_rate, 1, sharex=True, squeeze=False, gridspec_kw=ratios)[:, 0]
     _losses(panels[0], points)
-    panels[0].set(ylabel=f"loss ({unit})", yscale=scale)
+    panels[0].set_ylabel(f"loss ({heading(unit)})", **plain())
+    panels[0].set_yscale(scale)
     if learning_rate:
         panels[1].plot(*_points(rows, "train", "learning_rate"), color="0.45", linewidth=1.2)
         panels[1].set(ylabel="learning rate", ylim=(0, None))
@@ -60,7 +64,7 @@ def curves(
     panels[-1].set(xlabel="step", xlim=(0, None))
     panels[-1].xaxis.set_major_formatter("{x:,.0f}")
     if title:
-        panels[0].set_title(title, loc="left", fontsize=11, color="0.2")
+        panels[0].set_title(heading(title), loc="left", fontsize=11, **heading_style())
     return drawn
 
 
@@ -83,5 +87,9 @@ def _losses(axes, points: dict[str, tuple[list, list]]) -> None:
 
 
 def _points(rows: list[Mapping[str, Any]], split: str, name: str) -> tuple[list, list]:
-    found = [(row["step"], row[name]) for row in rows if row.get("split") == split and row.get(name) is not None]
+    found = [(row["step"], row[name]) for row in rows if row.get("split") == split and _is_number(row.get(name))]
     return [step for step, _ in found], [value for _, value in found]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

@@ -103,6 +103,8 @@ def _check(words: Sequence[str], heads: ArrayLike, relations: Sequence[str], tag
     if not T:
         raise InputError("dependencies: `words` should hold one word at least.")
     check_shape("dependencies", "heads", above, "(T,)", (T,), "One head a word.")
+    if above.dtype.kind not in "iu":
+        raise InputError(f"dependencies: `heads` should hold whole numbers, but they are {above.dtype}.")
     check_shape("dependencies", "relations", list(relations), "(T,)", (T,), "One relation a word.")
     if len(tags):
         check_shape("dependencies", "tags", list(tags), "(T,)", (T,), "One part of speech a word, or none at all.")

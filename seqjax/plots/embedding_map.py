@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from seqjax.checks import InputError, check_shape
 from seqjax.plots import figure
+from seqjax.plots.labels import heading, heading_style, legend_name, plain
 
 INKS = ("#1f4e79", "#8c2d19", "#4a7c59", "#7a5195", "#b8860b", "#3a3a3a", "#c2559d", "#2a9d8f")
 
@@ -68,9 +69,10 @@ def embedding_map(vectors: ArrayLike, words: Sequence[str], *, groups: Sequence[
     axes = drawn.subplots()
     for kind, ink in inks.items():
         chosen = np.array([one == kind for one in kinds])
-        axes.scatter(*points[chosen].T, s=9, color=ink, linewidths=0, label=kind or None)
+        axes.scatter(*points[chosen].T, s=9, color=ink, linewidths=0, label=legend_name(kind) if kind else None)
     for (x, y), word, kind in zip(points, words, kinds, strict=True):
-        axes.annotate(word, (x, y), xytext=(3, 3), textcoords="offset points", fontsize=8, color=inks[kind])
+        style = {"xytext": (3, 3), "textcoords": "offset points", "fontsize": 8, "color": inks[kind]}
+        axes.annotate(heading(word), (x, y), **style, **plain())
     axes.margins(0.12)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("0.6")
@@ -78,5 +80,5 @@ def embedding_map(vectors: ArrayLike, words: Sequence[str], *, groups: Sequence[
     for name, share, label in zip(("first", "second"), shares, (axes.set_xlabel, axes.set_ylabel), strict=True):
         label(f"{name} component, {100 * share:.0f} % of the variance", fontsize=9, color="0.25")
     if title:
-        axes.set_title(title, loc="left", fontsize=11, color="0.2")
+        axes.set_title(heading(title), loc="left", fontsize=11, **heading_style())
     return drawn

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from seqjax.checks import InputError
+from seqjax.checks import InputError, check_shape
 from seqjax.plots import figure, quiet_axes
+from seqjax.plots.labels import heading, heading_style, legend_name, plain
 
 COLOR, BAND, CAME, OTHERS = "#1f4e79", "#9db4c8", "0.15", ("#c0392b", "#2d7d46", "#b9770e", "0.6")
 
@@ -56,7 +57,7 @@ def forecasts(
         A matplotlib ``Figure``.
 
     Raises:
-        InputError: nothing to draw; the extra ``viz`` is not installed.
+        InputError: nothing to draw; shapes that do not fit; the extra ``viz`` is not installed.
 
     Example:
         >>> seen, ahead = np.array([1.0, 2.0]), np.array([3.0])
@@ -66,24 +67,35 @@ def forecasts(
     """
     if not drawn:
         raise InputError("forecasts: `drawn` should hold one forecast at least, but it is empty.")
+    for one in drawn:
+        check_shape("forecasts", "times", one.times, "(T + H,)", (len(one.before) + len(one.point),))
+        for name in ("low", "high", "came"):
+            if getattr(one, name) is not None:
+                check_shape("forecasts", name, getattr(one, name), "(H,)", (len(one.point),))
     panels = len(drawn) + bool(errors)
     made = figure(figsize=(8, 0.6 + 2.5 * panels), dpi=130)
     axes = made.subplots(panels, 1, squeeze=False)[:, 0]
     for place, one in zip(axes, drawn, strict=False):
         _draw(place, one, band, dates)
-        place.set_ylabel(ylabel)
-    axes[0].legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0.45, 1.0), ncols=4)
+        place.set_ylabel(heading(ylabel), **plain())
+    _legend(axes[0], loc="lower left", bbox_to_anchor=(0.45, 1.0), ncols=4)
     if errors:
         for number, (name, values) in enumerate(errors.items()):
             color = OTHERS[(number - 1) % len(OTHERS)] if number else COLOR
             width = 1.2 if number else 2.2
-            axes[-1].plot(
-                np.arange(1, len(values) + 1), values, color=color, linewidth=width, label=name.replace("_", " ")
-            )
-        axes[-1].set(xlabel="steps ahead", ylabel=error, xlim=(0, None), ylim=(0, None))
-        axes[-1].legend(frameon=False, fontsize=8)
+            label = legend_name(name.replace("_", " "))
+            axes[-1].plot(np.arange(1, len(values) + 1), values, color=color, linewidth=width, label=label)
+        axes[-1].set(xlabel="steps ahead", xlim=(0, None), ylim=(0, None))
+        axes[-1].set_ylabel(heading(error), **plain())
+        _legend(axes[-1])
         quiet_axes(axes[-1])
     return made
+
+
+def _legend(axes, **options: Any) -> None:
+    """Names as they are: a dollar sign begins no formula."""
+    for text in axes.legend(frameon=False, fontsize=8, **options).get_texts():
+        text.set(**plain())
 
 
 def _draw(axes, one: Drawn, band: str, dates: bool) -> None:
@@ -94,7 +106,9 @@ def _draw(axes, one: Drawn, band: str, dates: bool) -> None:
     axes.plot(times[:seen], one.before, color=CAME, linewidth=1.2, label="seen")
     ahead = times[seen:]
     if one.low is not None and one.high is not None:
-        axes.fill_between(ahead, one.low, one.high, color=BAND, alpha=0.55, linewidth=0, label=band or "band")
+        axes.fill_between(
+            ahead, one.low, one.high, color=BAND, alpha=0.55, linewidth=0, label=legend_name(band or "band")
+        )
     axes.plot(ahead, one.point, color=COLOR, linewidth=2, marker="." if len(ahead) < 3 else None, label="forecast")
     if one.came is not None:
         axes.plot(ahead, one.came, color=OTHERS[0], linewidth=1.2, label="what came")
@@ -104,5 +118,5 @@ def _draw(axes, one: Drawn, band: str, dates: bool) -> None:
         axes.xaxis.set_major_locator(places := AutoDateLocator(maxticks=8))
         axes.xaxis.set_major_formatter(ConciseDateFormatter(places))
     if one.title:
-        axes.set_title(one.title, loc="left", fontsize=10, color="0.2")
+        axes.set_title(heading(one.title), loc="left", fontsize=10, **heading_style())
     quiet_axes(axes)

@@ -7,9 +7,9 @@ from numpy.typing import ArrayLike
 
 from seqjax.checks import InputError, check_shape
 from seqjax.plots import figure
+from seqjax.plots.labels import fonts, heading, heading_style, labels, plain
 
 INK = "#1f4e79"
-VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍"}
 
 
 def gate_activations(
@@ -55,14 +55,14 @@ def gate_activations(
     for axes, (name, values) in zip(every, panels.items(), strict=True):
         image = axes.imshow(values.T, aspect="auto", cmap=_tones(), vmin=limits[0], vmax=limits[1])
         _quiet_panel(axes, name, units)
-    every[-1].set_xticks(range(len(symbols)), [VISIBLE.get(s, s) for s in symbols], family="DejaVu Sans Mono")
+    every[-1].set_xticks(range(len(symbols)), labels(symbols), family=list(fonts()), parse_math=False)
     every[-1].set_xlabel("input (one symbol a step)")
     bar = drawn.colorbar(image, ax=list(every), shrink=min(1.0, 2.2 / size[1]), aspect=14, pad=0.015)
     bar.set_label("activation")
     bar.outline.set_visible(False)
     bar.ax.tick_params(color="0.6", labelcolor="0.25", labelsize=8)
     if title:
-        drawn.suptitle(title, x=0.01, ha="left", fontsize=11, color="0.2")
+        drawn.suptitle(heading(title), x=0.01, ha="left", fontsize=11, **heading_style())
     return drawn
 
 
@@ -77,7 +77,7 @@ def _quiet_panel(axes, name: str, units: Sequence[int | str] | None) -> None:
     axes.spines[:].set_visible(False)
     axes.tick_params(axis="x", length=0, labelsize=8, labelcolor="0.25")
     axes.tick_params(axis="y", length=0 if units is not None else 3, color="0.6", labelsize=8, labelcolor="0.25")
-    axes.set_title(name, loc="left", fontsize=9, color="0.35")
+    axes.set_title(heading(name), loc="left", fontsize=9, **plain() | {"color": "0.35"})
     axes.set_ylabel("unit")
     if units is not None:
-        axes.set_yticks(range(len(units)), [str(unit) for unit in units])
+        axes.set_yticks(range(len(units)), [heading(str(unit)) for unit in units], **plain())

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from seqjax.checks import InputError, check_shape
 from seqjax.plots import figure, quiet_axes
+from seqjax.plots.labels import heading, heading_style, plain
 
 COLOURS = ("#1f4e79", "#c0392b", "#2d7d46", "#b9770e", "#6c3483", "#117a8b", "#7b5544", "#566573")
 
@@ -51,6 +52,8 @@ def gradient_norms(norms: Mapping[str, ArrayLike], *, floor: float = 1e-20, titl
         axes.plot(seen, color=colour, linewidth=1.8)
         real = np.flatnonzero(np.isfinite(seen))
         ends.append((real[-1], seen[real[-1]], colour) if real.size else (0, floor, colour))
+    if not any(np.isfinite(line.get_ydata()).any() for line in axes.lines):  # all of them vanished
+        axes.set_ylim(floor, 1)
     axes.set(yscale="log", xlim=(0, max(longest, 1)), xlabel="distance to the loss, d (steps)")
     axes.set_ylabel(r"$\Vert\partial L / \partial h_{T-d}\Vert$")
     axes.margins(y=0.08)
@@ -58,7 +61,7 @@ def gradient_norms(norms: Mapping[str, ArrayLike], *, floor: float = 1e-20, titl
     axes.grid(axis="y", which="minor", visible=False)
     _name_the_ends(axes, list(curves), ends, longest)
     if title:
-        axes.set_title(title, loc="left", fontsize=11, color="0.2")
+        axes.set_title(heading(title), loc="left", fontsize=11, **heading_style())
     return drawn
 
 
@@ -76,6 +79,6 @@ def _name_the_ends(axes, names: Sequence[str], ends: Sequence[tuple[int, float, 
                 height[above] += overlap / 2
     for number, (name, (at, _, colour)) in enumerate(zip(names, ends, strict=True)):
         axes.annotate(
-            name, (at, 10 ** height[number]), xytext=(5, 0), textcoords="offset points",
-            color=colour, fontsize=9, va="center", annotation_clip=False,
+            heading(name), (at, 10 ** height[number]), xytext=(5, 0), textcoords="offset points",
+            color=colour, fontsize=9, va="center", annotation_clip=False, **plain(),
         )  # fmt: skip

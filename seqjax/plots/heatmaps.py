@@ -117,7 +117,7 @@ def draw(tables: Mapping[str, np.ndarray], sheet: Sheet, sides: tuple[str, str],
         _name_rows(axes, sheet, sides[0] if column == 0 else None)
         _name_columns(axes, sheet, sides[1] if number + sheet.across >= len(tables) else None)
         axes.set_title(heading(name), loc="left", fontsize=sheet.title_size, pad=7, **heading_style())
-    over = max(float(np.nanmax(table)) for table in tables.values()) > paint.highest * (1 + 1e-6)
+    over = max(float(np.nanmax(table, initial=paint.lowest)) for table in tables.values()) > paint.highest * (1 + 1e-6)
     _bar(drawn, sheet, sheet.left + sheet.across * (wide + sheet.gap) - sheet.gap, over, paint.unit)
     if sheet.above:
         place = sheet.left / sheet.width, 1 - 0.1 / sheet.height

@@ -5,8 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from seqjax.plots.gates import VISIBLE
-
+VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍"}
 FAMILIES = (
     "DejaVu Sans Mono", "DejaVu Sans",
     "Noto Sans Mono CJK SC", "Noto Sans Mono CJK JP", "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans CJK KR",
@@ -86,9 +85,25 @@ def heading(text: str) -> str:
     return "".join(character if drawable(character) else "▯" for character in " ".join(text.split()))
 
 
+def legend_name(text: str) -> str:
+    """A :func:`heading` for a legend, where matplotlib leaves out what is empty or begins with an underscore.
+
+    Example:
+        >>> legend_name("naive"), legend_name("_naive"), legend_name("")
+        ('naive', ' _naive', ' ')
+    """
+    name = heading(text)
+    return name if name and name[0] != "_" else f" {name}"
+
+
+def plain() -> dict[str, Any]:
+    """Options of a text that shows a :func:`heading` or a :func:`label` as it is: a dollar sign begins no formula."""
+    return {"family": ["DejaVu Sans", *fonts()], "parse_math": False}
+
+
 def heading_style() -> dict[str, Any]:
-    """Options of a text that shows a :func:`heading`."""
-    return {"family": ["DejaVu Sans", *fonts()], "color": "0.2", "parse_math": False}
+    """The same, in the tone of titles."""
+    return plain() | {"color": "0.2"}
 
 
 def columns(text: str) -> int:

@@ -1,10 +1,12 @@
 """A tune as a piano roll: time to the right, pitch upwards, a bar for each note."""
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 
 from seqjax.checks import InputError
 from seqjax.plots import figure, quiet_axes
+from seqjax.plots.labels import heading, plain
 
 NAMED = {0: "C", 4: "E", 7: "G"}  # by semitones above C
 INK, LINE = "#1f4e79", "#c9c4b6"
@@ -30,6 +32,8 @@ def piano_roll(notes: Sequence[tuple[Time, Time, int]], bars: Sequence[Time] = (
     """
     if not notes:
         raise InputError("piano_roll: there are no notes to draw.")
+    if not all(math.isfinite(float(time)) for time in [*bars, *(time for note in notes for time in note[:2])]):
+        raise InputError("piano_roll: times should be finite numbers.")
     end = max([float(start) + float(length) for start, length, _ in notes] + [float(bar) for bar in bars])
     low, high = min(pitch for _, _, pitch in notes) - 1, max(pitch for _, _, pitch in notes) + 1
     drawn = figure(figsize=(min(14.0, max(4.0, 0.6 * end + 1.5)), 2.8))
@@ -43,5 +47,5 @@ def piano_roll(notes: Sequence[tuple[Time, Time, int]], bars: Sequence[Time] = (
     axes.set_xlim(0, end)
     axes.set_ylim(low, high)
     axes.set_xlabel("whole notes")
-    axes.set_title(title, fontsize=10)
+    axes.set_title(heading(title), fontsize=10, **plain())
     return drawn

@@ -6,6 +6,7 @@ import numpy as np
 
 from seqjax.checks import InputError
 from seqjax.plots import figure
+from seqjax.plots.labels import heading, plain
 
 
 def pictures(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str] = ()):
@@ -31,5 +32,5 @@ def pictures(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str] = ()):
             one.set_xticks([])
             one.set_yticks([])
     for number, title in enumerate(titles):
-        drawn.axes[number].set_title(title, fontsize=8)
+        drawn.axes[number].set_title(heading(title), fontsize=8, **plain())
     return drawn

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from seqjax.checks import InputError, check_shape
 from seqjax.plots import figure
+from seqjax.plots.labels import heading, heading_style
 
 BELOW_TO_ABOVE = ("#8c2d19", "#e0a48f", "#fbfaf6", "#9db4c8", "#1f4e79")
 NAMES: dict[str, Any] = {"fontsize": 9, "color": "0.25"}
@@ -51,7 +52,7 @@ def positional_encodings(table: ArrayLike, *, title: str = ""):
     products.set_xlabel("position", **NAMES)
     products.set_title("dot product of two positions", loc="left", fontsize=9, color="0.35")
     if title:
-        drawn.suptitle(title, x=0.01, ha="left", fontsize=11, color="0.2")
+        drawn.suptitle(heading(title), x=0.01, ha="left", fontsize=11, **heading_style())
     return drawn
 
 

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from seqjax.checks import InputError, check_shape
 from seqjax.plots import figure, quiet_axes
+from seqjax.plots.labels import heading, heading_style, legend_name, plain
 
 TONES = ("#1f4e79", "#c0633f", "#7a8c5c", "#8a6fa8", "#b59a3f", "#5f9ea0")
 
@@ -51,16 +52,19 @@ def scalar_mix(scores: ArrayLike | Mapping[str, ArrayLike], *, layers: Sequence[
     for number, (name, row) in enumerate(rows.items()):
         weights = np.exp(row - row.max())
         places = np.arange(depth) + (number - (len(rows) - 1) / 2) * width
-        bars = axes.bar(places, weights / weights.sum(), 0.94 * width, color=TONES[number % len(TONES)], label=name)
+        look = {"color": TONES[number % len(TONES)], "label": legend_name(name)}
+        bars = axes.bar(places, weights / weights.sum(), 0.94 * width, **look)
         axes.bar_label(bars, fmt="%.2f", fontsize=7, color="0.35", padding=2)
-    axes.set_xticks(np.arange(depth), names)
+    axes.set_xticks(np.arange(depth), [heading(name) for name in names], **plain())
     axes.set_ylabel("weight", fontsize=9, color="0.25")
     axes.set_ylim(0, axes.get_ylim()[1] * 1.06)
     quiet_axes(axes)
     axes.tick_params(axis="x", length=0)
     if any(rows):
         place = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2}
-        axes.legend(frameon=False, ncols=len(rows), fontsize=8, labelcolor="0.25", **place)
+        legend = axes.legend(frameon=False, ncols=len(rows), fontsize=8, labelcolor="0.25", **place)
+        for text in legend.get_texts():
+            text.set(**plain())
     if title:
-        drawn.suptitle(title, x=0.01, ha="left", fontsize=11, color="0.2")
+        drawn.suptitle(heading(title), x=0.01, ha="left", fontsize=11, **heading_style())
     return drawn

@@ -10,6 +10,7 @@ import numpy as np
 
 from seqjax.checks import InputError
 from seqjax.plots import figure
+from seqjax.plots.labels import heading, heading_style, plain
 
 Lines = Sequence[np.ndarray]
 ROOM = 1.15  # a cell, over the largest drawing
@@ -23,7 +24,9 @@ def placed(rows: Sequence[Sequence[Lines]]) -> tuple[list[list[list[np.ndarray]]
     """
     if not rows or not any(len(row) for row in rows):
         raise InputError("sketches: there should be one drawing at least.")
-    boxes = [[np.concatenate(lines) if len(lines) else np.zeros((1, 2)) for lines in row] for row in rows]
+    boxes = [[_points(lines) for lines in row] for row in rows]
+    if not all(np.isfinite(points).all() for row in boxes for points in row):
+        raise InputError("sketches: points should be finite numbers.")
     side = ROOM * max(float(np.ptp(points, axis=0).max()) for row in boxes for points in row) or 1.0
     found: list[list[list[np.ndarray]]] = []
     for r, row in enumerate(rows):
@@ -32,6 +35,12 @@ def placed(rows: Sequence[Sequence[Lines]]) -> tuple[list[list[list[np.ndarray]]
             middle = (boxes[r][c].min(axis=0) + boxes[r][c].max(axis=0)) / 2
             found[r].append([line - middle + (np.array([c, r]) + 0.5) * side for line in lines])
     return found, side
+
+
+def _points(lines: Lines) -> np.ndarray:
+    """All points of a drawing; of an empty one, the origin."""
+    points = np.concatenate([np.zeros((0, 2)), *lines])
+    return points if len(points) else np.zeros((1, 2))
 
 
 def sketches(rows: Sequence[Sequence[Lines]], *, labels: Sequence[str] = (), title: str = ""):
@@ -46,7 +55,7 @@ def sketches(rows: Sequence[Sequence[Lines]], *, labels: Sequence[str] = (), tit
         A matplotlib ``Figure``.
 
     Raises:
-        InputError: no drawing, or the extra ``viz`` is not installed.
+        InputError: no drawing, points that are not finite, or the extra ``viz`` is not installed.
 
     Example:
         >>> drawn = sketches([[[np.array([[0, 0], [1, 2]])], []]], labels=["a line, and nothing"])
@@ -63,9 +72,9 @@ def sketches(rows: Sequence[Sequence[Lines]], *, labels: Sequence[str] = (), tit
             for line in lines:
                 axes.plot(line[:, 0], line[:, 1], color=("#1f3a5f", "#2a4d7c")[number % 2], linewidth=1.1)
     axes.set(xlim=(0, columns * side), ylim=(len(rows) * side, 0), aspect="equal", xticks=[])
-    axes.set_title(title, fontsize=11, color="0.2")
+    axes.set_title(heading(title), fontsize=11, **heading_style())
     places = (np.arange(len(labels)) + 0.5) * side
-    axes.set_yticks(places if labels else [], labels)
+    axes.set_yticks(places if labels else [], [heading(name) for name in labels], **plain())
     axes.tick_params(length=0, labelcolor="0.25", labelsize=9)
     axes.spines[:].set_visible(False)
     return drawn

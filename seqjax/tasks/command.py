@@ -97,7 +97,12 @@ def _from_file(path: str, task: Task, preset: str | None) -> Command:
     if of_a_run:
         if data.get("task", task.name) != task.name:
             raise InputError(f"--config {path}: this is of the task {data['task']}, not {task.name}.")
-        preset = preset or next((name for name in task.presets if name == data.get("preset")), None)
+        preset = preset or data.get("preset")
+        if not isinstance(preset, str | None) or preset not in (None, *task.presets):
+            known = nearest(preset if isinstance(preset, str) else "", task.presets)
+            raise InputError(
+                f"--config {path}: `preset` should be one of {task.name}, but it is {preset!r:.60}. {known}"
+            )
         data = data["config"]
     start = _from_preset(task, preset)
     config = from_dict(type(start.config), data, where=path, base=None if of_a_run else start.config)

@@ -40,6 +40,8 @@ def changed_files(config: Any, folder: RunFolder) -> str:
     if not folder.data.exists():
         return ""
     had, found = read_json(folder.data), dict(_outlines(config))
+    if not isinstance(had, dict):
+        raise InputError(f"{folder.data}: should be an object with the files of a run, but it is {had!r:.60}.")
     others = [name for name in sorted({*had, *found}) if had.get(name) != found.get(name)]
     if not others or not found:
         return ""

@@ -28,7 +28,7 @@ def describe(path: str) -> str:
         ]
     parts.append("checkpoints\n" + _indent(_columns(rows) if rows else "none yet"))
     if run.folder.metrics.exists():
-        last = {row["split"]: row for row in read(run.folder.metrics)}
+        last = {str(row.get("split")): row for row in read(run.folder.metrics)}
         parts.append("last metrics\n" + _indent("\n".join(json.dumps(row) for row in last.values()) or "none yet"))
     return "\n\n".join(parts)
 

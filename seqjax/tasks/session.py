@@ -33,7 +33,7 @@ def session(command: Command) -> Iterator[tuple[RunFolder, Recorder]]:
     """The folder of a run, new or continued, and the record kept in it.
 
     Raises:
-        InputError: the folder holds something else, or cannot be written.
+        InputError: the folder holds something else, cannot be written, or another process is training in it.
     """
     task, preset, config = command
     if config.distributed:
@@ -41,14 +41,15 @@ def session(command: Command) -> Iterator[tuple[RunFolder, Recorder]]:
     check_rows(config.batch_size, config.accumulate)
     writer = jax.process_index() == 0
     identity = as_identity(task.name, preset, config)
-    folder, _ = writer_first(lambda first: open_run(config.out, identity, writer=first, kind=type(config)))
-    also = (tensorboard(folder.path),) if config.tensorboard and writer else ()
-    with (
-        undone_unless_begun(folder) if writer else contextlib.nullcontext(),
-        reporter(config.steps, silent=not writer) as show,
-        Recorder(folder, show, keep=config.keep, agree_every=config.log_every, started=STARTED, also=also) as recorder,
-    ):
-        yield folder, recorder
+    with contextlib.ExitStack() as stack:
+        folder, _ = writer_first(
+            lambda first: open_run(config.out, identity, writer=first, kind=type(config), held=stack)
+        )
+        also = (tensorboard(folder.path),) if config.tensorboard and writer else ()
+        stack.enter_context(undone_unless_begun(folder) if writer else contextlib.nullcontext())
+        show = stack.enter_context(reporter(config.steps, silent=not writer))
+        options = {"keep": config.keep, "agree_every": config.log_every, "started": STARTED, "also": also}
+        yield folder, stack.enter_context(Recorder(folder, show, **options))
 
 
 def begin(command: Command, folder: RunFolder, recorder: Recorder) -> Trainer:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from seqjax.checks import InputError, check_count
 from seqjax.training import leaves, manifest
-from seqjax.training.store import Store, check_names
+from seqjax.training.store import Store, check_folder, check_names
 
 
 class CheckpointError(InputError):
@@ -119,6 +119,7 @@ class Checkpoints:
             InputError: something in ``items`` or ``meta`` cannot be saved.
         """
         check_count("Checkpoints.save", "step", step, least=0)
+        check_folder("Checkpoints", self.folder)
         step = int(step)
         self.wait()
         good = [other for other in self.steps() if other not in self._broken]

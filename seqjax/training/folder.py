@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from seqjax.checks import InputError, nearest
 from seqjax.training.configuration import differences, from_dict, read_json
+from seqjax.training.lock import locked
+from seqjax.training.store import check_folder
 
 
 class RunFolder(NamedTuple):
@@ -101,7 +103,12 @@ class Identity(NamedTuple):
 
 
 def open_run(
-    path: str | Path, identity: Identity, *, writer: bool = True, kind: type | None = None
+    path: str | Path,
+    identity: Identity,
+    *,
+    writer: bool = True,
+    kind: type | None = None,
+    held: contextlib.ExitStack | None = None,
 ) -> tuple[RunFolder, Identity]:
     """Make the folder of a new run, or check that this command continues the one that is there.
 
@@ -113,14 +120,16 @@ def open_run(
         identity: what this command asks for.
         writer: whether this process writes (process 0 of a cluster).
         kind: the dataclass of the configuration, whose defaults stand for what a run of an older version does not say.
+        held: keeps the folder from other processes that would write until it is closed; None: nobody does.
 
     Returns:
         The folder, and the identity with the horizon that holds for it.
 
     Raises:
-        InputError: the folder holds something else, or cannot be written.
+        InputError: the folder holds something else, cannot be written, or another process is training in it.
     """
     folder = RunFolder(Path(path))
+    check_folder("--out", folder.path)
     if folder.path.is_file():
         raise InputError(f"--out {folder.path}: this is a file, but a folder is wanted. Choose another --out.")
     if folder.config.exists():
@@ -134,7 +143,7 @@ def open_run(
     else:
         identity = _with_horizon(identity)
     if writer:
-        _write(folder, identity)
+        _write(folder, identity, held)
     return folder, identity
 
 
@@ -162,6 +171,9 @@ def read_run(path: str | Path) -> tuple[RunFolder, Identity]:
     data = read_json(folder.config)
     if not isinstance(data, dict) or not {"task", "preset", "config"} <= data.keys():
         raise InputError(f"{folder.config}: should be the configuration of a run, but it lacks task, preset or config.")
+    for name in ("task", "preset"):
+        if not isinstance(data[name], str):
+            raise InputError(f"{folder.config}: `{name}` should be a name, but it is {data[name]!r:.60}.")
     return folder, Identity(data["task"], data["preset"], data["config"])
 
 
@@ -245,10 +257,12 @@ def _unsaid(had: Any, filled: Any, prefix: str = "") -> Iterator[str]:
             yield from _unsaid(had[name], value, f"{prefix}{name}.")
 
 
-def _write(folder: RunFolder, identity: Identity) -> None:
+def _write(folder: RunFolder, identity: Identity, held: contextlib.ExitStack | None) -> None:
     text = json.dumps({"task": identity.task, "preset": identity.preset, "config": identity.config}, indent=2) + "\n"
     try:
         folder.checkpoints.mkdir(parents=True, exist_ok=True)
+        if held is not None:
+            held.enter_context(locked(folder.path))
         if not folder.config.exists() or folder.config.read_text(encoding="utf-8") != text:
             replace_text(folder.config, text)
     except OSError as error:

@@ -121,9 +121,9 @@ def _lines(path: Path) -> list[tuple[bytes, dict[str, Any]]]:
 def _row(line: bytes) -> dict[str, Any] | None:
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return row if isinstance(row, dict) and isinstance(row.get("step"), int) else None
+    return row if isinstance(row, dict) and type(row.get("step")) is int else None
 
 
 def as_json(value: Any) -> str:

@@ -3,6 +3,7 @@
 Orbax is imported when a checkpoint is first read or written, not before: a run starts without it.
 """
 
+import fnmatch
 import functools
 import logging
 import re
@@ -29,6 +30,29 @@ def check_names(items: Iterable[str]) -> None:
             raise InputError(
                 f"checkpoint: an item is called {name!r}, which is taken or no plain name. Try letters and digits."
             )
+
+
+def check_folder(where: str, folder: Path) -> None:
+    """Refuse a folder where Orbax writes what cannot be read again, before anything is trained for it.
+
+    It finds its own files by pattern, so that brackets are no brackets, and knows no backslash and no text but UTF-8.
+
+    Example:
+        >>> check_folder("--out", Path("/runs/lr[0.1]"))
+        Traceback (most recent call last):
+        ...
+        seqjax.checks.InputError: --out /runs/lr[0.1]: checkpoints cannot be kept in a folder of this name, ...
+    """
+    path = folder.absolute().as_posix()
+    odd = [sign for sign in "[]\\" if sign in path]
+    legible = path.encode(errors="replace").decode() == path
+    if fnmatch.fnmatchcase(path, path) and "\\" not in odd and legible:
+        return
+    why = f"because of {' and '.join(odd)}" if odd else "which is no UTF-8"
+    shown = path.encode(errors="backslashreplace").decode()
+    raise InputError(
+        f"{where} {shown}: checkpoints cannot be kept in a folder of this name, {why}. Try letters and digits."
+    )
 
 
 class Store:
