@@ -72,17 +72,18 @@ def test_the_network_equals_numpy():
     np.testing.assert_allclose(ys, [network(wide, row) for row in xs.astype(np.float64)], atol=1e-5)
 
 
-def test_documents_do_not_see_each_other_wherever_the_flag_stands():
+@pytest.mark.parametrize("at", [3, T - 3])  # the window is as long as the new document, or longer
+def test_documents_do_not_see_each_other_wherever_the_flag_stands(at):
     _, run = made()
     xs, mask, reset = features(), np.ones((B, T), bool), np.zeros((B, T), bool)
-    mask[:, 3], reset[:, 3] = False, True  # a new document begins where nothing is real
-    xs[:, 3] = np.nan
+    mask[:, at], reset[:, at] = False, True  # a new document begins where nothing is real
+    xs[:, at] = np.nan
     state, ys = run(start(), xs, mask, reset)
-    after = np.zeros_like(xs)
-    after[:, : T - 4] = xs[:, 4:]
-    there = np.arange(T)[None] < np.full((B, 1), T - 4)
+    after, rest = np.zeros_like(xs), T - at - 1
+    after[:, :rest] = xs[:, at + 1 :]
+    there = np.arange(T)[None] < np.full((B, 1), rest)
     final, alone = run(start(), after, there, np.zeros_like(reset))
-    np.testing.assert_allclose(ys[:, 4:], alone[:, : T - 4], atol=1e-6)
+    np.testing.assert_allclose(ys[:, at + 1 :], alone[:, :rest], atol=1e-6)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), state, final)
 
 
