@@ -101,6 +101,21 @@ def test_rows_that_end_at_different_steps_carry_their_own_windows():
     assert jax.tree.map(np.shape, none) == (jax.tree.map(np.shape, state), (B, 0, H))
 
 
+def test_weights_whose_length_is_apart_begin_as_those_whose_is_not():
+    apart, whole = (TCN(D, H, levels=1, width=WIDTH, weight_norm=flag, rngs=nnx.Rngs(0)) for flag in (True, False))
+    xs = jnp.asarray(features())
+    np.testing.assert_allclose(apart(xs)[1], whole(xs)[1], atol=1e-6)
+
+
+def test_a_step_is_reached_by_as_many_steps_as_said_and_no_more():
+    layer = TCN(D, H, levels=LEVELS, width=WIDTH, rngs=nnx.Rngs(0))
+    params, apply = functional(layer)
+    params = jax.tree.map(abs, params)  # no rectifier shuts
+    last = jax.jit(jax.grad(lambda xs: apply(params, xs)[1][0, -1].sum()), compiler_options=SWIFT)
+    slope = last(jnp.ones((1, 20, D)))[0]
+    assert np.flatnonzero(np.any(slope, axis=-1)).tolist() == list(range(20 - layer.reach, 20))
+
+
 def test_dropout_takes_whole_features_of_a_row():
     layer = TCN(D, 16, levels=1, width=WIDTH, dropout=0.5, rngs=nnx.Rngs(0))
     xs, keys = jnp.zeros((2, 5, D)), row_keys(jax.random.key(0), jnp.arange(2))
