@@ -129,6 +129,7 @@ def test_dropped_weights_have_the_rate_and_the_mean_and_are_their_rows_own():
     for axis in range(4):  # rows, heads, queries and keys differ
         first, second = np.take(dropped, 0, axis), np.take(dropped, 1, axis)
         assert 0.25 < (first == second).mean() < 0.75
+    assert 0.25 < (dropped[..., :BLOCK] == dropped[..., BLOCK : 2 * BLOCK]).mean() < 0.75  # and blocks of keys
     np.testing.assert_array_equal(drop(weights[1:2], 0.25, keys[1:2]), dropped[1:2])
     assert drop_weights(weights, 0.0, keys) is weights
     assert drop_weights(weights, 0.5, None) is weights
@@ -208,6 +209,20 @@ def test_scores_are_the_oracles(score, slow, shapes):
         np.testing.assert_allclose(got[b], oracle.score_table(slow, queries[b], keys[b], *rest), atol=1e-12)
 
 
+def test_weights_of_scores_in_half_precision_are_summed_in_float32():
+    scores = jnp.zeros((1, 3), jnp.bfloat16)
+    weights = masked_softmax(scores)
+    assert weights.dtype == jnp.float32
+    np.testing.assert_allclose(weights, 1 / 3, rtol=1e-6)
+
+
+def test_the_library_looks_no_further_back_than_its_window():
+    random, mask = np.random.default_rng(0), masks.Structured(causal=True, window=2)
+    x = jnp.asarray(random.normal(size=(1, 4, 1, 4)), jnp.float32)
+    library, plain = (attention(x, x, x, mask=mask, method=method) for method in ("library", "plain"))
+    np.testing.assert_allclose(library, plain, atol=1e-6)
+
+
 def test_read_takes_no_value_that_nobody_may_look_at():
     mask = jnp.array([[True, False], [False, False]])
     weights = masked_softmax(jnp.array([[1.0, jnp.nan], [jnp.nan, jnp.nan]]), mask)
@@ -266,7 +281,7 @@ def test_a_bias_of_minus_infinity_forbids_as_a_mask_does(mask):
     query = jnp.zeros((1, 2, 2, 8))
     value = jnp.arange(32.0).reshape(1, 2, 2, 8)
     bias = jnp.full((2, 2, 2), -jnp.inf).at[0, :, 1].set(0.0).at[1, :, 0].set(0.0)  # each head its own key
-    bias = bias.at[0, 0].set(-jnp.inf)  # and a query of one head none
+    bias = bias.at[1, 1].set(-jnp.inf)  # and a query of one head none; that of another only what comes later
     found = [compiled(method, bias=True)(query, query, value, bias, mask, value, None) for method in COMPUTED]
     for other in found[1:]:
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), other, found[0])

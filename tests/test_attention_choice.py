@@ -4,8 +4,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from seqjax.ops import masks
+from seqjax.ops import attention_choice, masks
+from seqjax.ops.attention import attention
 from seqjax.ops.attention_choice import choose_attention
+from seqjax.ops.dropout import row_keys
 
 
 def shaped(*shape, dtype="bfloat16"):
@@ -24,6 +26,7 @@ def shaped(*shape, dtype="bfloat16"):
         ((8, 1023, 4, 64), "bfloat16", {"platform": "cuda", "mask": masks.causal(1023)}, "plain", "MiB"),
         ((8, 1024, 4, 64), "bfloat16", {"platform": "cuda", "rate": 0.1}, "plain", "MiB"),
         ((8, 1024, 4, 60), "bfloat16", {"platform": "cuda"}, "plain", "MiB"),
+        ((8, 1024, 4, 136), "bfloat16", {"platform": "cuda"}, "plain", "MiB"),
         ((8, 1023, 4, 64), "bfloat16", {"platform": "cuda", "bias": jnp.zeros(1)}, "plain", "MiB"),
         ((8, 1, 4, 64), "bfloat16", {"platform": "cuda"}, "plain", "MiB"),
     ],
@@ -49,3 +52,11 @@ def test_one_query_is_not_worth_pieces():
     for platform in ("cpu", "gpu"):
         assert choose_attention(query, key, key, platform=platform)[0] == "plain"
     assert choose_attention(key, key, key, platform="gpu")[0] == "chunked"
+
+
+def test_where_weights_are_dropped_the_kernel_that_drops_none_is_not_taken(monkeypatch):
+    monkeypatch.setattr(attention_choice, "_platform", lambda: "cuda")
+    x, keys = jnp.ones((1, 2, 1, 8), jnp.bfloat16), row_keys(jax.random.key(0), jnp.arange(1))
+    assert choose_attention(x, x, x)[0] == "library"
+    dropped = attention(x, x, x, rate=0.5, keys=keys)
+    assert dropped.tolist() == attention(x, x, x, rate=0.5, keys=keys, method="plain").tolist()

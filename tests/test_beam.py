@@ -171,6 +171,13 @@ def test_equals_stand_in_order_of_parent_and_id():
     assert sequences == [(3,), (0, 3), (0, 0), (0, 1), (0, 2), (1, 0)]
 
 
+def test_where_short_ones_gain_the_next_is_waited_for():
+    model = Decodable(lambda params, inputs: ((), ()), lambda params, memory, state, last: (state, params[last]))
+    params = jnp.log(jnp.array([[0.3, 0.7], [0.99, 0.01]]))  # 1 and then the end scores more than the end at once
+    found = beam_search(model, params, None, jnp.array([0]), max_tokens=10, beam=2, end=0, length_penalty=-2.0)
+    assert hypotheses(found, 0)[0][0] == (1, 0)
+
+
 def test_an_impossible_token_is_never_a_hypothesis():
     model = Decodable(lambda params, inputs: ((), ()), lambda params, memory, state, last: (state, params[last]))
     params = jnp.log(jnp.array([[0.0, 0.5, 0.5], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]))

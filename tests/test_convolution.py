@@ -72,17 +72,18 @@ def test_the_network_equals_numpy():
     np.testing.assert_allclose(ys, [network(wide, row) for row in xs.astype(np.float64)], atol=1e-5)
 
 
-def test_documents_do_not_see_each_other_wherever_the_flag_stands():
+@pytest.mark.parametrize("at", [3, T - 3])  # the window is as long as the new document, or longer
+def test_documents_do_not_see_each_other_wherever_the_flag_stands(at):
     _, run = made()
     xs, mask, reset = features(), np.ones((B, T), bool), np.zeros((B, T), bool)
-    mask[:, 3], reset[:, 3] = False, True  # a new document begins where nothing is real
-    xs[:, 3] = np.nan
+    mask[:, at], reset[:, at] = False, True  # a new document begins where nothing is real
+    xs[:, at] = np.nan
     state, ys = run(start(), xs, mask, reset)
-    after = np.zeros_like(xs)
-    after[:, : T - 4] = xs[:, 4:]
-    there = np.arange(T)[None] < np.full((B, 1), T - 4)
+    after, rest = np.zeros_like(xs), T - at - 1
+    after[:, :rest] = xs[:, at + 1 :]
+    there = np.arange(T)[None] < np.full((B, 1), rest)
     final, alone = run(start(), after, there, np.zeros_like(reset))
-    np.testing.assert_allclose(ys[:, 4:], alone[:, : T - 4], atol=1e-6)
+    np.testing.assert_allclose(ys[:, at + 1 :], alone[:, :rest], atol=1e-6)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), state, final)
 
 
@@ -98,6 +99,21 @@ def test_rows_that_end_at_different_steps_carry_their_own_windows():
     assert (np.asarray(one)[~mask] == 0).all()
     none = jax.eval_shape(run, state, *(leaf[:, :0] for leaf in (xs, mask, no)))
     assert jax.tree.map(np.shape, none) == (jax.tree.map(np.shape, state), (B, 0, H))
+
+
+def test_weights_whose_length_is_apart_begin_as_those_whose_is_not():
+    apart, whole = (TCN(D, H, levels=1, width=WIDTH, weight_norm=flag, rngs=nnx.Rngs(0)) for flag in (True, False))
+    xs = jnp.asarray(features())
+    np.testing.assert_allclose(apart(xs)[1], whole(xs)[1], atol=1e-6)
+
+
+def test_a_step_is_reached_by_as_many_steps_as_said_and_no_more():
+    layer = TCN(D, H, levels=LEVELS, width=WIDTH, rngs=nnx.Rngs(0))
+    params, apply = functional(layer)
+    params = jax.tree.map(abs, params)  # no rectifier shuts
+    last = jax.jit(jax.grad(lambda xs: apply(params, xs)[1][0, -1].sum()), compiler_options=SWIFT)
+    slope = last(jnp.ones((1, 20, D)))[0]
+    assert np.flatnonzero(np.any(slope, axis=-1)).tolist() == list(range(20 - layer.reach, 20))
 
 
 def test_dropout_takes_whole_features_of_a_row():

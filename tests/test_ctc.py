@@ -267,6 +267,13 @@ def test_the_blank_may_be_any_symbol_a_hole_parts_none_and_half_precision_is_sum
     assert theirs.log_probability == pytest.approx(np.log(max(ALL.values())))
 
 
+def test_products_that_pick_log_probabilities_are_exact_whatever_products_are_elsewhere():
+    with jax.default_matmul_precision("bfloat16"):
+        mask, labels = jnp.ones((1, T), bool), jnp.array([[1, 2]])
+        program = str(jax.make_jaxpr(lambda logits: ctc_loss(logits, mask, labels)[0])(jnp.zeros((1, T, K))))
+    assert program.count("dot_general") == program.count("precision=(Precision.HIGHEST") >= 1
+
+
 def test_a_companion_of_weight_0_says_nothing_even_of_what_it_thinks_impossible():
     log_probs = np.log(np.random.default_rng(3).dirichlet(np.ones(K), size=4))
     never = bigrams(np.full((K, K), -np.inf))

@@ -184,6 +184,7 @@ def test_packing_overfills_no_row_and_loses_no_piece(seed):
 
 def test_a_piece_goes_where_it_fits_best_and_training_begins_with_the_longest():
     assert sorted(map(len, pack(np.array([3, 3, 2, 2]), 5))) == [2, 2]  # two rows have the same room
+    assert pack(np.array([4, 1]), 5) == [[0, 1]]  # room for one step is room
     texts = [np.array([1]), np.array([2]), np.array([3, 4]), np.array([5, 6])]  # of 2, 2, 3 and 3 steps
     assert make("packed", texts, rows=1, length=5).steps_per_epoch == 2
     in_order = make("packed", texts, train=False, rows=1, length=5)
@@ -240,6 +241,13 @@ def test_what_stands_together_is_shuffled_and_so_is_what_comes_when(layout):
         lengths = [[len(batch[0]) for batch in one] for one in shapes]
         assert lengths[0] != lengths[1]
         assert sorted(lengths[0]) == sorted(lengths[1])
+
+
+def test_every_document_lies_in_the_shortest_bucket_that_holds_it():
+    texts = [np.arange(1, steps) for steps in (3, 4, 5, 8, 9, 12)]  # an end, too, is a step
+    for batch in make("bucketed", texts, train=False, length=12, buckets=(4, 8, 12)):
+        for steps in filter(None, batch["mask"].sum(axis=1)):
+            assert batch["mask"].shape[1] == -(-steps // 4) * 4
 
 
 def test_a_document_longer_than_the_last_bucket_is_cut_and_not_lost():

@@ -70,6 +70,10 @@ def test_draws_belong_to_the_seed_the_epoch_and_the_example():
         np.testing.assert_array_equal(first[name], again[name])
     for other in (batch_of(examples, epoch=1), batch_of(examples, seed=1)):
         assert (other["places"] != first["places"]).any(axis=1).all()
+    shuffled = example_batches(examples, rows=8, train=True, buckets=1, change=masker(SPECIAL))[0]
+    assert shuffled["example"].tolist() != list(range(8))
+    for name in names:
+        np.testing.assert_array_equal(shuffled[name], first[name][shuffled["example"]])
     few = Examples({"tokens": [*examples.steps["tokens"][:2], np.array([100, *range(2, 70), 101])]}, {})
     longer = batch_of(few)  # in another batch, beside a longer row
     for row in range(2):

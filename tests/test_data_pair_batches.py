@@ -112,6 +112,15 @@ def test_the_pairs_of_a_batch_change_from_epoch_to_epoch():
     assert sets[0] != sets[1]
 
 
+def test_pairs_of_the_same_lengths_change_places_between_packed_rows():
+    data, rows = make("packed"), []
+    for number in range(2):
+        ids = (set(row.tolist()) - {0} for batch in epoch(data, number) for row in batch["source"])
+        rows.append({frozenset(row) for row in ids if row})
+    assert len(rows[0]) == len(rows[1])
+    assert rows[0] != rows[1]
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_evaluation_is_bucketed_finite_and_in_order_by_number(layout):
     sources, targets = pairs()

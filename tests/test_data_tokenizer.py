@@ -201,6 +201,7 @@ def test_rare_symbols_become_unknown(kind):
     tokenizer = train(kind, "a a a b b c", min_count=2)
     assert tokenizer.encode("a b c").tolist()[-1] == tokenizer.unknown
     assert "c" not in tokenizer.pieces(np.arange(tokenizer.size))
+    assert "b" in tokenizer.pieces(np.arange(tokenizer.size))  # as often as is asked for
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -8,7 +8,7 @@ import pytest
 from seqjax.checks import InputError
 from seqjax.data import cooccurrences
 from seqjax.data.cooccurrences import CountsConfig, count_cooccurrences, entry_batches
-from seqjax.data.skipgrams import WindowsConfig, keep_probability, window_batches
+from seqjax.data.skipgrams import WindowsConfig, keep_probability, noise, window_batches
 from seqjax.data.word_list import WordList, count_words
 from seqjax.data.word_questions import read_analogies, read_similarities
 from seqjax.data.word_text import WordTextConfig, known_words, split_lines
@@ -81,6 +81,12 @@ def test_gensim_keeps_words_with_the_same_probability():
     ours = keep_probability(WORDS, 0.05)
     for word in "abcdefg":
         assert word2vec.wv.get_vecattr(word, "sample_int") / 2**32 == pytest.approx(ours[WORDS.ids[word]], rel=1e-6)
+
+
+def test_unknown_words_are_no_part_of_the_text_that_words_are_a_share_of():
+    many, none = (keep_probability(WordList(["a", "b"], [unknown, 90, 10]), 0.1) for unknown in (900, 0))
+    np.testing.assert_array_equal(many, none)
+    assert set(noise(WordList(["a", "b"], [900, 90, 10]), 0.75)) == {1, 2}  # nor drawn as noise
 
 
 def test_a_batch_is_a_function_of_its_number_and_the_seed():
@@ -162,3 +168,5 @@ def test_words_are_counted_in_lower_case():
     words = count_words(split_lines(["The cat.", "the Dog"]), lower=True)
     assert isinstance(words, WordList)
     assert words.words == ("<unk>", "the", "cat", "dog")
+    fewer = count_words(split_lines(["The cat.", "the Dog"]), lower=True, min_count=2)
+    assert (fewer.words, fewer.counts.tolist()) == (("<unk>", "the"), [2, 2])  # what is unknown is counted

@@ -55,6 +55,17 @@ def test_numbers_lie_in_the_table_and_spread_over_it(numbered):
     np.testing.assert_array_equal(of_bytes, numbered(255 - ids % 2, np.ones((20, T), bool), LONGEST, 40))
 
 
+def test_the_hash_is_that_of_fowler_noll_and_vo_with_which_tables_were_trained(numbered):
+    ids = [7, 300, 7, 41_000, 0]
+    found = np.asarray(numbered(np.array([ids]), np.ones((1, len(ids)), bool), LONGEST, 20_000))[0]
+    for grams, rows in zip(by_hand(ids), found.tolist(), strict=True):
+        for gram, row in zip(grams, rows, strict=True):
+            code = 2166136261 + len(gram)
+            for symbol in gram:
+                code = ((code ^ (symbol + 1)) * 16777619) % 2**32
+            assert row == (code ^ (code >> 15)) % 20_000
+
+
 def test_refusals_say_what_to_try():
     with pytest.raises(InputError, match="Try 3 and 20000"):
         hashed_ngrams(jnp.zeros((1, 2), int), jnp.ones((1, 2), bool), 1, 50)

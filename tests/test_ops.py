@@ -217,6 +217,11 @@ def test_no_keys_or_no_rate_is_no_dropout():
     assert fold(None, 3) is None
 
 
+def test_a_rate_that_rounds_to_none_drops_and_scales_nothing():
+    x = jnp.ones((1, 1 << 19))
+    np.testing.assert_array_equal(compiled_dropout(x, 0.4 / LEVELS, keys_of(1)), x)
+
+
 def test_the_gradient_of_dropout_is_its_mask():
     x, keys = jnp.full((2, 50), 3.0), keys_of(2)
     gradient = jax.jit(jax.grad(lambda x: dropout(x, 0.4, keys).sum()))(x)

@@ -140,8 +140,9 @@ def test_the_names_are_those_of_optax():
 
 @pytest.mark.parametrize("clip, size", [(0.25, 0.25), (1.0, 1.0), (7.0, 1.0), (0.0, 1.0)])
 def test_clipping_is_by_the_global_norm_and_zero_is_none(clip, size):
-    config = OptimizerConfig(name="sgd", learning_rate=1.0, schedule="constant", clip=clip)
-    np.testing.assert_allclose(moved(make_optimizer(config, steps=1))[0], -size * GRADS["w"], rtol=1e-6)
+    for rate in (1.0, 0.1):  # of the gradient, before the learning rate
+        config = OptimizerConfig(name="sgd", learning_rate=rate, schedule="constant", clip=clip)
+        np.testing.assert_allclose(moved(make_optimizer(config, steps=1))[0], -rate * size * GRADS["w"], rtol=1e-6)
 
 
 def test_the_inverse_square_root_is_the_schedule_of_the_transformer():

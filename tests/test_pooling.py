@@ -81,6 +81,8 @@ def test_weights_are_a_distribution_over_real_steps():
     assert (weights[~MASK] == 0).all()
     far = pooling.attention_weights(jnp.array([[1e4, 1e4, -1e4]]), jnp.ones((1, 3), bool))
     assert far.tolist() == [[0.5, 0.5, 0.0]]
+    half = pooling.attention_weights(jnp.zeros((1, 3), jnp.bfloat16), jnp.ones((1, 3), bool))
+    assert (half.dtype, half.tolist()) == (jnp.float32, [[np.float32(1 / 3)] * 3])
 
 
 def test_means_of_half_precision_are_summed_in_more():

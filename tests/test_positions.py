@@ -91,13 +91,17 @@ def test_norms_are_the_oracles():
         np.testing.assert_allclose(rms_norm(*given[:2], 1e-3), oracle.rms_norm(x, scale, 1e-3), atol=1e-12)
 
 
+SCALE = jnp.linspace(0.3, 3.0, 64)
+
+
 @pytest.mark.parametrize(
-    "norm", [lambda x: layer_norm(x, jnp.ones(64), jnp.zeros(64)), lambda x: rms_norm(x, jnp.ones(64))]
+    "norm", [lambda x: layer_norm(x, SCALE, jnp.zeros(64)), lambda x: rms_norm(x, SCALE)], ids=["layer", "rms"]
 )
 def test_norms_compute_in_float32_and_keep_zeros_finite(norm):
     far = jnp.asarray(300 + random.normal(size=(2, 64)), jnp.bfloat16)
     assert norm(far).dtype == jnp.bfloat16
     np.testing.assert_allclose(norm(far).astype(jnp.float32), norm(far.astype(jnp.float32)), rtol=0.01, atol=1e-6)
+    np.testing.assert_array_equal(norm(far), norm(far.astype(jnp.float32)).astype(jnp.bfloat16))  # rounded once
     to_zeros = jax.grad(lambda x: jnp.sum(norm(x) ** 2))(jnp.zeros((2, 64)))
     assert np.isfinite(to_zeros).all()
 

@@ -135,6 +135,7 @@ def test_simplified_lines_stay_near():
     circle = np.column_stack([np.cos(angles), np.sin(angles)])
     kept = simplify(circle, 0.1)
     assert len(kept) < 8
+    np.testing.assert_allclose(simplify(64 * circle, 64 * 0.1), 64 * kept)  # the tolerance is a distance
     fine = np.concatenate([np.linspace(a, b, 50) for a, b in itertools.pairwise(kept)])
     assert max(np.hypot(*(fine - point).T).min() for point in circle) <= 0.12
 
@@ -148,6 +149,7 @@ def test_augmentation_belongs_to_the_example_and_keeps_where_strokes_end():
     for name in ("strokes", "mask"):
         np.testing.assert_array_equal(found[name], again[name][::-1])
     assert not np.array_equal(found["strokes"][0], found["strokes"][1])
+    assert not np.array_equal(found["strokes"][0], change(batch, 3)["strokes"][0])  # each epoch draws anew
     assert not found["mask"][2].any()
     random = np.random.default_rng(0)
     for _ in range(20):

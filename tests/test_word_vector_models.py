@@ -130,6 +130,14 @@ def test_losses_of_vectors_in_half_precision_are_added_up_in_single(name):
     assert loss.dtype == jnp.float32
 
 
+@pytest.mark.parametrize("name", ["skipgram", "cbow"])
+def test_a_share_of_the_loss_has_its_share_of_the_gradient(name):
+    params, batch = params_for(name), batch_for(name)
+    share = jax.jit(jax.grad(lambda params, batch: MODELS[name][0].loss(params, batch) / 7), compiler_options=SWIFT)
+    _, gradient, _ = compiled(name)(params, batch)
+    assert difference(share(params, batch), jax.tree.map(lambda leaf: leaf / 7, gradient)) < 1e-5
+
+
 @pytest.mark.parametrize("name", ["skipgram", "glove"])
 def test_devices_do_not_matter(name):
     model = MODELS[name][0]

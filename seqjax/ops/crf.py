@@ -176,7 +176,7 @@ def _viterbi(emissions: Array, transitions: Transitions, mask: Array) -> tuple[A
         emission, real, first = now
         scores = best[..., :, None] + jax.lax.broadcast_to_rank(between, best.ndim + 1)
         moved = jnp.where(first[..., None], start, scores.max(axis=-2)) + emission
-        came_from = jnp.where((real & ~first)[..., None], scores.argmax(axis=-2).astype(jnp.int32), stay)
+        came_from = jnp.where(real[..., None], scores.argmax(axis=-2).astype(jnp.int32), stay)
         return jnp.where(real[..., None], moved, best), came_from
 
     def backward(tag, came_from):
