@@ -1,5 +1,7 @@
 """Losses, metrics and dropout: padding is nothing, sums add up, and a row's randomness is its own."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 from seqjax.checks import InputError
 from seqjax.ops.dropout import LEVELS, dropout, fold, row_keys
+from seqjax.ops.gelu import gelu
 from seqjax.ops.losses import smoothed_cross_entropy, token_cross_entropy
 from seqjax.ops.metrics import bits_per_unit, perplexity, token_accuracy
 
@@ -242,3 +245,18 @@ def test_a_rate_that_is_no_probability_is_refused(rate):
 def test_keys_that_are_not_one_per_row_are_refused(keys, said):
     with pytest.raises(InputError, match=said):
         dropout(jnp.ones((2, 3)), 0.5, keys)
+
+
+def test_gelu_and_its_derivatives_are_those_of_the_normal_distribution():
+    xs = np.linspace(-6, 6, 25)
+    share = np.array([0.5 * math.erfc(-x / math.sqrt(2)) for x in xs])
+    density = np.exp(-xs * xs / 2) / math.sqrt(2 * math.pi)
+    wanted = (xs * share, share + xs * density, (2 - xs * xs) * density)
+    for kind, error in ((jnp.float32, 1e-6), (jnp.bfloat16, 0.05)):
+        found = gelu, jax.grad(gelu), jax.grad(jax.grad(gelu))
+        for function, like in zip(found, wanted, strict=True):
+            ys = jax.jit(jax.vmap(function))(jnp.asarray(xs, kind))
+            assert ys.dtype == kind
+            np.testing.assert_allclose(ys.astype(jnp.float32), like, atol=error, rtol=error)
+    assert jax.grad(gelu)(jnp.float32(-50)) == 0
+    assert jax.grad(gelu)(jnp.float32(50)) == 1

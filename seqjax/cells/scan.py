@@ -8,7 +8,8 @@ from jax import Array
 
 from seqjax.cells.contract import Cell, Dot, Gates, State
 from seqjax.cells.products import product
-from seqjax.cells.smooth import for_each_turn
+from seqjax.cells.smooth import for_each_turn, like, split_smooth
+from seqjax.precision import wide
 
 
 class Constants(NamedTuple):
@@ -62,7 +63,19 @@ def run_scan(cell: Cell, reverse: bool, constants: Constants, inputs: Inputs, st
         after, _ = advance(cell, weights, state, initial, moment, context=context)
         return after, cell.output(after)
 
-    moments = Moment(cell.project(constants.weights, inputs.xs), inputs.mask, inputs.reset)
+    moments = Moment(_project(cell, constants.weights, inputs.xs), inputs.mask, inputs.reset)
     time_first = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, axis, 0), moments)
     final, ys = jax.lax.scan(body, start, time_first, reverse=reverse)
     return final, jnp.moveaxis(ys, 0, axis)
+
+
+def _project(cell: Cell, weights, xs):
+    """Drive every step. On CPU half precision is multiplied in float32, and rounded.
+
+    XLA does so by itself until it comes with JAX 0.12, which adds some gradients up in bfloat16.
+    """
+    smooth, whole = split_smooth((weights, xs))
+    if jax.default_backend() != "cpu" or all(leaf.dtype == wide(leaf.dtype) for leaf in smooth):
+        return cell.project(weights, xs)
+    drive = cell.project(*whole([leaf.astype(wide(leaf.dtype)) for leaf in smooth]))
+    return like(drive, jax.eval_shape(cell.project, weights, xs))

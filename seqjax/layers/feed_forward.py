@@ -9,9 +9,10 @@ from jax import Array
 
 from seqjax.checks import check_choice, check_widths
 from seqjax.layers.linear import Linear
+from seqjax.ops.gelu import gelu
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "gelu": functools.partial(jax.nn.gelu, approximate=False),
+    "gelu": gelu,
     "gelu-tanh": functools.partial(jax.nn.gelu, approximate=True),
     "relu": jax.nn.relu,
     "swiglu": jax.nn.silu,  # of one half, times the other half

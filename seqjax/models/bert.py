@@ -18,6 +18,7 @@ from seqjax.layers import Block, Deep, Embedding, LayerNorm, Linear, SelfAttenti
 from seqjax.layers.attention import head_sizes
 from seqjax.models.pure import pure
 from seqjax.ops.dropout import dropout, fold
+from seqjax.ops.gelu import gelu
 from seqjax.ops.positions import sinusoidal
 
 EPSILON = 1e-12  # of every normalisation
@@ -128,7 +129,7 @@ class MaskedBERT(nnx.Module):
 
     def score(self, ys: Array) -> Array:
         """Unnormalised log-probabilities (*B, V) from features (*B, D), by the embedding of the tokens."""
-        scores = self.bert.tokens.attend(self.norm(jax.nn.gelu(self.transform(ys), approximate=False)))
+        scores = self.bert.tokens.attend(self.norm(gelu(self.transform(ys))))
         return scores + jax.lax.broadcast_to_rank(self.bias[...], scores.ndim)
 
     def relate(self, ys: Array, mask: Array) -> Array:
