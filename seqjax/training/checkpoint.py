@@ -147,9 +147,8 @@ class Checkpoints:
             CheckpointError: it could not be saved; the older checkpoints are as they were.
         """
         if self._saving is not None:
-            saving = self._saving
-            saving.exception()
-            self._saving = None
+            self._saving.exception()
+            saving, self._saving = self._saving, None
             saving.result()
 
     def restore(self, targets: Mapping[str, Any], *, step: int | None = None) -> Restored | None:
