@@ -156,6 +156,7 @@ def test_words_go_on_from_a_prompt_with_one_space(ngram):
 def by_hand(folder: Path, line: str) -> float:
     """Log-probability of a line in nats: one ``advance`` a symbol, added in float64."""
     lm = trained(open_existing(str(folder)))
+    assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(lm.params))  # on a device, once
     ids = [DOCUMENT, *lm.tokenizer.encode(line, strict=True), DOCUMENT]
     prompt = {"tokens": jnp.zeros((1, 1), jnp.int32), "mask": jnp.zeros((1, 1), bool)}
     params = lm.model.decodable.prepare(jax.tree.map(jnp.asarray, lm.params))

@@ -71,11 +71,12 @@ class AsGiven:
 
 def open_model(model: Decodable, params, inputs) -> tuple[Any, Any, Any]:
     """``(weights, memory, state)``: all that is computed before the first step. Weights are never computed again."""
+    params = jax.device_put(params)  # once: a compiled function copies NumPy's at each call
     weights, memory, state = _open(model, params, inputs)
     given = jax.tree.leaves(params)
 
     def find(leaf):
-        return jnp.asarray(given[leaf.place]) if isinstance(leaf, AsGiven) else leaf
+        return given[leaf.place] if isinstance(leaf, AsGiven) else leaf
 
     return jax.tree.map(find, weights, is_leaf=lambda leaf: isinstance(leaf, AsGiven)), memory, state
 

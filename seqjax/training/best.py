@@ -7,11 +7,12 @@ import jax
 from seqjax.checks import InputError
 from seqjax.training.checkpoint import CheckpointError, Checkpoints
 from seqjax.training.configuration import RunConfig
+from seqjax.training.devices import on_first
 from seqjax.training.folder import RunFolder
 
 
 def best_params(config: RunConfig, folder: RunFolder, shapes) -> tuple[Any, int]:
-    """The parameters with the lowest validation loss, and their step; without a validation, the newest.
+    """The parameters with the lowest validation loss, on a device, and their step; without a validation, the newest.
 
     With ``config.average_last``, the mean of the newest validated checkpoints instead, and the newest of their steps.
 
@@ -32,16 +33,16 @@ def best_params(config: RunConfig, folder: RunFolder, shapes) -> tuple[Any, int]
                 f"seqjax train --config {folder.config} --out {folder.path}"
             )
         if config.average_last:
-            return averaged(checkpoints, item, shapes, config)
+            params, step = averaged(checkpoints, item, shapes, config)
+            return on_first(params), step
         best = newest.meta["memory"]["best_step"]
-        if best in (None, newest.step):
-            return newest.items[item], newest.step
-        try:
-            restored = checkpoints.restore({item: shapes}, step=best) or newest
-        except CheckpointError as error:
-            checkpoints.warn(f"WARNING: {error} The newest step, {newest.step}, is used instead of the best.")
-            restored = newest
-        return restored.items[item], restored.step
+        restored = newest
+        if best not in (None, newest.step):
+            try:
+                restored = checkpoints.restore({item: shapes}, step=best) or newest
+            except CheckpointError as error:
+                checkpoints.warn(f"WARNING: {error} The newest step, {newest.step}, is used instead of the best.")
+    return on_first(restored.items[item]), restored.step
 
 
 def averaged(checkpoints: Checkpoints, item: str, shapes, config: RunConfig) -> tuple[Any, int]:

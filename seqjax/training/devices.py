@@ -103,6 +103,16 @@ def place_whole(tree, devices: Devices | None = None):
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
+def on_first(tree):
+    """A tree on the first of this process's devices, once: a compiled function copies NumPy's arrays at each call."""
+    first = jax.local_devices()[0]
+
+    def found(leaf):
+        return leaf.addressable_data(0) if isinstance(leaf, jax.Array) else jax.device_put(leaf, first)
+
+    return jax.tree.map(found, tree)
+
+
 def place_rows(tree, devices: Devices | None = None):
     """The rows of a global batch, each device its share: :func:`local_rows` where they are computed on."""
     mesh = Mesh(np.array(devices or jax.local_devices()), (AXIS,))

@@ -19,7 +19,7 @@ import numpy as np
 
 from seqjax.checks import InputError
 from seqjax.training.configuration import RunConfig
-from seqjax.training.devices import check_replicas, check_rows, fetch, local_rows, place
+from seqjax.training.devices import check_replicas, check_rows, fetch, local_rows, on_first, place
 from seqjax.training.evaluation import Evaluator, Totals, add, nothing
 from seqjax.training.folder import RunFolder
 from seqjax.training.optimizers import OptimizerConfig, make_optimizer, make_plateau, make_schedule
@@ -222,7 +222,7 @@ class Trainer:
         params = self._params(state)
         metrics = self.job.report(self.evaluate(params, self.job.validation), "valid")
         if self.job.examine is not None and recorder.writer:
-            metrics |= self.job.examine(jax.tree.map(np.asarray, params), "valid")
+            metrics |= self.job.examine(on_first(params), "valid")
         row: dict[str, Any] = {"step": step, "split": "valid"} | metrics
         memory, loss = self.memory, metrics["loss"]
         memory.compare(loss, step)
@@ -233,7 +233,7 @@ class Trainer:
             state = state._replace(scale=scale)
         recorder.write(row, best=memory.best_step == step)
         if self.job.sample is not None and recorder.writer:
-            recorder.sample(step, self.job.sample(jax.tree.map(np.asarray, params), step))
+            recorder.sample(step, self.job.sample(on_first(params), step))
         self._log_clock += time.perf_counter() - before
         return state
 
