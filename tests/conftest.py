@@ -8,7 +8,6 @@ whole, as commands have it.
 
 import gc
 import importlib.metadata
-import itertools
 import os
 import pathlib
 import tempfile
@@ -38,49 +37,10 @@ install_import_hook(["seqjax.cells", "seqjax.ops", "seqjax.layers", "seqjax.deco
 
 import jax
 import pytest
+from compile_less import PROGRAMS, compile_less
 
 jax.config.update("jax_default_matmul_precision", "highest")
-
-
-def share_contexts(programs=64):
-    """Load MLIR's dialects once for so many programs: for each of its own, they take a fifth of a small one's time."""
-    from jax._src.interpreters import mlir
-
-    make, numbers, shared = getattr(mlir, "make_ir_context", None), itertools.count(), []
-
-    def context():
-        if next(numbers) % programs == 0:
-            shared[:] = [make()]
-        return shared[0]
-
-    if make is not None:  # no part of JAX's interface: without it, tests only take longer
-        mlir.make_ir_context = context
-
-
-share_contexts()
-PROGRAMS = {}  # what was compiled, by what it was compiled from
-
-
-def share_programs():
-    """Compile what is the same letter for letter once: many tests train the same tiny models."""
-    from jax._src import compiler
-    from jax._src.interpreters import mlir
-
-    make, write = getattr(compiler, "backend_compile_and_load", None), getattr(mlir, "module_to_bytecode", None)
-
-    def compiled(backend, module, devices, options, callbacks):
-        if callbacks:
-            return make(backend, module, devices, options, callbacks)
-        key = backend, write(module), str(devices), options.SerializeAsString()
-        if key not in PROGRAMS:
-            PROGRAMS[key] = make(backend, module, devices, options, callbacks)
-        return PROGRAMS[key]
-
-    if make is not None and write is not None:  # no part of JAX's interface either
-        compiler.backend_compile_and_load = compiled
-
-
-share_programs()
+compile_less()
 
 
 @pytest.fixture

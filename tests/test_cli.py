@@ -236,13 +236,13 @@ LAYOUTS = [("stream", "byte"), ("packed", "bpe"), ("bucketed", "wordpiece"), ("w
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_learns(preset, tmp_path, text):
-    folder = trained_run(tmp_path / "run", text, preset, "--data.min-count", "1", steps=30, every=10)
+    folder = trained_run(tmp_path / "run", text, preset, "--data.min-count", "1", steps=30, every=15)
     assert losses(folder, "valid")[-1] < losses(folder, "valid")[0]
 
 
 @pytest.mark.parametrize("preset", ["gpt", "hybrid"])
 def test_blocks_learn_write_beyond_their_context_and_score(preset, tmp_path, text):
-    folder = trained_run(tmp_path / "run", text, preset, "--model.layers", "2", steps=30, every=10)
+    folder = trained_run(tmp_path / "run", text, preset, "--model.layers", "2", steps=30, every=15)
     assert losses(folder, "valid")[-1] < losses(folder, "valid")[0]
     written = seqjax("generate", folder, "--prompt", "The cat", "--max-tokens", 30, "--seed", 1)
     assert written.out.startswith("The cat")
