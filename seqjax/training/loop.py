@@ -100,7 +100,7 @@ class Trainer:
         check_rows(config.batch_size, config.accumulate)
         self.job, self.config, self.folder = job, config, folder
         self.transform = make_optimizer(optimizer, config.steps)
-        self.rate = make_schedule(optimizer, optimizer.horizon or config.steps)
+        self.rate = jax.jit(make_schedule(optimizer, optimizer.horizon or config.steps))  # lest each operation compile
         self.plateau = make_plateau(optimizer) if optimizer.schedule == "plateau" else None
         step = make_train_step(
             job.objective, self.transform,
