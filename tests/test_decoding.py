@@ -288,6 +288,14 @@ def test_a_block_writes_the_state_where_it_lies():
     np.testing.assert_array_equal(both, run().tokens[:, :7])
 
 
+def test_a_block_compiles_once_wherever_the_parameters_lie():
+    """Parameters that were put on a device, as those of a run, make what follows from them stay there too."""
+    model, known = Decodable(start, lambda *args: advance(*args)), run_block._cache_size()
+    on_a_device = jax.device_put(PARAMS, jax.devices()[0])
+    assert len(list(stream(model, on_a_device, *inputs_of(PROMPTS), None, max_tokens=9, sampling=GREEDY, block=3))) == 3
+    assert run_block._cache_size() == known + 1
+
+
 def test_generation_runs_inside_a_transformation():
     inputs, last = inputs_of(PROMPTS)
     inside = jax.jit(lambda *args: generate(MODEL, *args, None, max_tokens=4, sampling=GREEDY))

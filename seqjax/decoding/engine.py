@@ -139,7 +139,7 @@ def begin(
     seen = None if seen is None else jnp.asarray(seen)
     penalized = size if rules.sampling.repetition_penalty != 1 else None
     remembered = max_tokens if rules.limits.no_repeat_ngram else None
-    progress = _first_progress(jnp.asarray(last, jnp.int32), seen, penalized, remembered)._replace(state=state)
+    progress = _first_progress(state, jnp.asarray(last, jnp.int32), seen, penalized, remembered)
     return Given(weights, memory, keys, forced), progress
 
 
@@ -162,9 +162,12 @@ def check_vocabulary(where: str, last, end, size: int) -> None:
     check_ids(where, "end", np.asarray(end), size)
 
 
-@functools.partial(jax.jit, static_argnums=(2, 3))
-def _first_progress(last: Array, seen: Array | None, size: int | None, remembered: int | None) -> Progress:
-    """Nothing made yet, and no state. ``size``: V if a penalty asks what is seen; ``remembered``: M if a limit does."""
+@functools.partial(jax.jit, static_argnums=(3, 4), donate_argnums=0)
+def _first_progress(state, last: Array, seen: Array | None, size: int | None, remembered: int | None) -> Progress:
+    """Nothing made yet. ``size``: V if a penalty asks what is seen; ``remembered``: M if a limit does.
+
+    The state goes through, so that all lies on the same devices as after a block, and a block is compiled once.
+    """
     rows = jnp.arange(last.shape[0])
     if size is None:
         seen = None
@@ -173,7 +176,7 @@ def _first_progress(last: Array, seen: Array | None, size: int | None, remembere
         seen = seen.at[rows, last].set(True)
     made = None if remembered is None else jnp.zeros((len(rows), remembered), jnp.int32)
     zeros = jnp.zeros_like(last)
-    return Progress(jnp.int32(0), None, last, made, seen, zeros != 0, zeros, zeros.astype(jnp.float32))
+    return Progress(jnp.int32(0), state, last, made, seen, zeros != 0, zeros, zeros.astype(jnp.float32))
 
 
 @functools.partial(jax.jit, static_argnames=("model", "size", "rules"), donate_argnames="progress")
