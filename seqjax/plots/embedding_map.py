@@ -20,7 +20,7 @@ def principal_plane(vectors: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
 
     Example:
         >>> points, shares = principal_plane([[0, 0, 0], [2, 0, 0], [0, 1, 0], [2, 1, 0]])
-        >>> np.abs(points).tolist(), shares.round(2).tolist()
+        >>> np.abs(points).round(6).tolist(), shares.round(2).tolist()
         ([[1.0, 0.5], [1.0, 0.5], [1.0, 0.5], [1.0, 0.5]], [0.8, 0.2])
     """
     rows = np.asarray(vectors, float)
