@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from command_line import assert_refused, seqjax, training
+from command_line import assert_own_splits, assert_refused, seqjax, training
 
 from seqjax.data import Pair, PairsConfig, encode_pairs, train_pair_tokenizers
 from seqjax.tasks.session import open_existing, trained
@@ -82,6 +82,7 @@ def test_it_learns(runs):
 def test_evaluate_repeats_the_last_row(runs):
     last = read(runs("bahdanau") / "metrics.jsonl")[-1]
     said = json.loads(seqjax("evaluate", runs("bahdanau"), "--json").out)
+    assert_own_splits(runs("bahdanau"))
     for name in ("loss", "accuracy", "exact_match", "bleu", "chrf"):
         assert said[name] == pytest.approx(last[name], rel=1e-5)
 
@@ -250,6 +251,8 @@ def test_the_mean_of_the_newest_checkpoints_is_what_is_used(file, tmp_path):
     for name, average in (("mean", 3), ("best", 0)):
         said = training(*command(tmp_path / name, file, "cho", *flags, "--average-last", average))
         assert said.code == 0, said.err
+        used = "mean of the newest checkpoints, at most 3, up to" if average else "best validation at"
+        assert f"test split, {used} step 6:" in said.out
     mean, best = (trained(open_existing(str(tmp_path / name))).params for name in ("mean", "best"))
     moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), mean, best)
     assert max(jax.tree.leaves(moved)) > 1e-5
