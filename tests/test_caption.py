@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from command_line import assert_refused, seqjax, training
+from command_line import assert_own_splits, assert_refused, seqjax, training
 from PIL import Image
 
 from seqjax.tasks.caption import build
@@ -83,6 +83,7 @@ def test_it_learns_describes_files_and_draws_where_it_looked(run, folder, tmp_pa
 def test_evaluate_repeats_the_last_row_and_reads_other_files(run, folder, tmp_path):
     last = read(run / "metrics.jsonl")[-1]
     said = json.loads(seqjax("evaluate", run, "--json").out)
+    assert_own_splits(run)
     for name in ("loss", "accuracy", "exact_match", "bleu"):
         assert said[name] == pytest.approx(last[name], rel=1e-4)
     lines = f"{folder}/0.png\tright\ten\n{folder}/0.png\tleft\ten\n{folder}/1.png\tleft\ten\nnone.png\tleft\ten\n"

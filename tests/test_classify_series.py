@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from command_line import assert_refused, seqjax, training
+from command_line import assert_own_splits, assert_refused, seqjax, training
 
 from seqjax import cells
 from seqjax.checks import InputError
@@ -90,6 +90,7 @@ def test_evaluate_needs_the_folder_alone_and_measures_other_tables(run, tmp_path
     folder, _ = run
     last = read(folder / "metrics.jsonl")[-1]
     said = json.loads(seqjax("evaluate", folder, "--json").out)
+    assert_own_splits(folder)
     for name in ("loss", "auroc", "auroc_low", "auprc"):
         assert said[name] == pytest.approx(last[name], rel=1e-4)
     (tmp_path / "other.csv").write_text(table(8))

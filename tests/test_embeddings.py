@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import assert_refused, seqjax, training
+from command_line import assert_own_splits, assert_refused, seqjax, training
 
 from seqjax.checks import InputError
 from seqjax.data.word_questions import Analogy, Similarity
@@ -62,7 +62,7 @@ def runs(tmp_path_factory, file):
 @pytest.mark.parametrize("preset", FLAGS)
 def test_every_preset_trains_and_reports_the_mean_loss(preset, runs):
     rows = read(runs(preset) / "metrics.jsonl")
-    assert rows[-1]["split"] == "test"
+    assert_own_splits(runs(preset))
     coins = {"skipgram": 6 * np.log(2), "cbow": 6 * np.log(2), "skipgram-softmax": np.log(10), "glove": np.inf}
     assert 0 < rows[0]["loss"] < coins[preset] + 0.1
     assert json.loads(seqjax("evaluate", runs(preset), "--json").out)["loss"] == pytest.approx(

@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from command_line import assert_refused, seqjax, training
+from command_line import assert_own_splits, assert_refused, seqjax, training
 
 from seqjax.tasks import forecast_adding as adding
 from seqjax.tasks.command import read_command
@@ -89,6 +89,7 @@ def test_predict_goes_on_where_the_rows_end(run, tmp_path, file):
 def test_evaluate_repeats_the_last_row_and_reads_other_series_without_the_first(run, tmp_path, file):
     last = read(run / "metrics.jsonl")[-1]
     said = json.loads(seqjax("evaluate", run, "--json").out)
+    assert_own_splits(run)
     for name in ("loss", "pinball", "baseline", "linear_ar", "coverage", "mae"):
         assert said[name] == pytest.approx(last[name], rel=1e-4)
     (tmp_path / "other.csv").write_text(table(60, seed=5))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import assert_refused, seqjax, story, training
+from command_line import assert_own_splits, assert_refused, seqjax, story, training
 
 from seqjax.checks import InputError
 from seqjax.tasks.mlm import from_frequencies
@@ -104,6 +104,10 @@ def test_prompts_that_cannot_be_read_are_refused(run, lines, wanted):
 
 
 def test_a_text_is_evaluated_by_the_run(run, tmp_path):
+    assert_own_splits(run)
+    last, own = read(run / "metrics.jsonl")[-1], json.loads(seqjax("evaluate", run, "--json").out)
+    for name in ("loss", "accuracy", "nsp_loss", "nsp_accuracy"):
+        assert own[name] == pytest.approx(last[name], rel=1e-4)
     other = tmp_path / "other.txt"
     other.write_text(story(60, seed=8))
     said = seqjax("evaluate", run, "--data.path", other, "--json")

@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from command_line import assert_refused, seqjax, training
+from command_line import assert_own_splits, assert_refused, seqjax, training
 
 from seqjax.checks import InputError
 from seqjax.data.conllu import make_tree, parse_conllu, write_conllu
@@ -101,6 +101,7 @@ def test_a_sentence_is_parsed_alike_alone_and_among_others(run, trees):
 def test_evaluate_repeats_the_last_row_and_measures_other_files(run, tmp_path):
     last = read(run / "metrics.jsonl")[-1]
     said = json.loads(seqjax("evaluate", run, "--json").out)
+    assert_own_splits(run)
     for name in ("loss", "arc_loss", "label_loss", "accuracy", "uas", "las"):
         assert said[name] == pytest.approx(last[name], rel=1e-5)
     own = seqjax("predict", run, stdin="Anna meets Peter .\nMaria sleeps .\n").out

@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from command_line import assert_refused, seqjax, training
+from command_line import assert_own_splits, assert_refused, seqjax, training
 
 from seqjax.checks import InputError
 from seqjax.data.stroke_files import read_svg
@@ -51,7 +51,7 @@ def files(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("shapes")
     for number, shape in enumerate(SHAPES):
         parts = {"train": 40, "valid": 8, "test": 8}
-        found = {name: drawings(shape, count, 10 * number + count) for name, count in parts.items()}
+        found = {name: drawings(shape, count, 10 * number + n) for n, (name, count) in enumerate(parts.items())}
         np.savez(folder / f"{shape}.npz", **found)
     return folder
 
@@ -114,6 +114,7 @@ def test_evaluate_repeats_the_last_row_without_the_data_and_reads_other_files(ru
     last = read(run / "metrics.jsonl")[-1]
     with away(files):
         own = json.loads(seqjax("evaluate", run, "--json").out)
+    assert_own_splits(run)
     for name in ("loss", "kl", "named", "baseline"):
         assert own[name] == pytest.approx(last[name], rel=1e-4)
     said = seqjax("evaluate", run, "--data.path", tmp_path / "none.npz")

@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from command_line import assert_refused, seqjax, training
+from command_line import assert_own_splits, assert_refused, seqjax, training
 from test_data_transcripts import write_wav
 
 from seqjax.checks import InputError
@@ -92,6 +92,7 @@ def test_it_learns_and_transcribes_what_it_never_heard(run, tmp_path):
 def test_evaluate_repeats_the_last_row_and_reads_other_files(run, folder, tmp_path):
     last = read(run / "metrics.jsonl")[-1]
     said = json.loads(seqjax("evaluate", run, "--json").out)
+    assert_own_splits(run)
     for name in ("loss", "cer", "wer", "exact_match"):
         assert said[name] == pytest.approx(last[name], rel=1e-4)
     longest = next(line for line in (folder / "all.tsv").read_text().splitlines() if len(line.split()[1]) == 4)

@@ -270,9 +270,10 @@ def test_sources_are_translated_as_the_loss_reads_them_cut_where_that_is_the_rul
     how = PairsConfig(source_length=4, too_long="truncate")
     encoded = encode_pairs(how, [Pair("um dois", "12"), Pair("um", "1")], *tokenizers, train=False)
     silent = Silent(None, *tokenizers, None)
-    assert examine(silent, {"test": encoded}, 0)(None, "test")["exact_match"] == 0
+    measure = examine(silent, {"valid": encoded, "test": encoded}, 1)
+    assert measure(None, "test")["exact_match"] == measure(None, "valid")["exact_match"] == 0
     assert "um dois\n  wanted 12" in show(silent, encoded, 2)(None, 1)
-    assert read == [4, 2] * 2
+    assert read == [4, 2, 4, 4, 2]  # of validation only so many
 
 
 def test_perplexity_per_word_counts_the_words_that_were_predicted():
