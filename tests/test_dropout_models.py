@@ -106,14 +106,12 @@ RUNS = {
     "elmo-reader": {0.3: 2},  # nothing of what is frozen
     "parse": {0.3: 2, 0.2: 4},  # words, what reads them, and both sides of both scores
     "sketch-rnn": {0.3: 2, 0.1: 1},  # the last is the hand's unsteadiness
-    "sketch-former-grid": {0.1: ATTENTION + 1 + 6},
     "series-lstm": {0.3: 2},
     "series-time-aware-both-ways": {0.3: 3},
 }
 RUNS = {name: (catalogued(name), wanted) for name, wanted in RUNS.items()} | {
     "transformer": (pairs(lambda: transformer(TransformerConfig(**SHAPE), SOURCE, TARGET, LONGEST)), {0.2: 10}),
-    "sutskever": (recurrent(attention="none"), {0.2: 6}),  # vectors, between layers and after them, on both sides
-    "bahdanau": (recurrent(attention="additive"), {0.2: 6}),
+    "bahdanau": (recurrent(attention="additive"), {0.2: 6}),  # vectors, between layers and after, on both sides
     "luong": (recurrent(attention="bilinear"), {0.2: 6}),
     "whole-past": (symbols(lambda: whole_past(WORDS, V)), {0.1: 1, 0.2: 2}),
     "gpt": (symbols(lambda: gpt(GPTConfig(**SHAPE), V, T)), {0.2: ATTENTION}),

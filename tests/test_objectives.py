@@ -6,6 +6,7 @@ B rows, T steps, V symbols.
 import dataclasses
 from types import SimpleNamespace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -30,9 +31,14 @@ def smoothed(share):
 
 def measured(goal, batch, train):
     """Sums, counts, and metrics as one dict of numbers; (sum, count) of a metric."""
-    sums, _, metrics = goal.terms(None, batch, None, None, train)
-    assert sums.keys() == goal.counts(batch).keys() >= goal.weights.keys()
-    found = {name: (float(total), float(goal.counts(batch)[name])) for name, total in sums.items()}
+
+    def run():
+        sums, _, metrics = goal.terms(None, batch, None, None, train)
+        return sums, goal.counts(batch), metrics
+
+    sums, counts, metrics = jax.device_get(jax.jit(run)())
+    assert sums.keys() == counts.keys() >= goal.weights.keys()
+    found = {name: (float(total), float(counts[name])) for name, total in sums.items()}
     return found | {name: (float(total), float(count)) for name, (total, count) in metrics.items()}
 
 
