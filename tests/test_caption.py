@@ -111,11 +111,13 @@ def test_predict_refuses_what_it_cannot_read_or_leaves_its_line_empty(run, folde
 
 @pytest.mark.parametrize("preset, encoder", [("lstm", "convolutions"), ("transformer", "patches")])
 def test_every_preset_makes_a_job_whose_loss_is_a_number(preset, encoder, tmp_path, folder):
-    flags = ["--model.picture.encoder", encoder]
+    flags = ["--model.picture.encoder", encoder, "--label-smoothing", 0.1 if preset == "lstm" else 0]
     config = read_command([str(word) for word in command(tmp_path, folder, preset, *flags)]).config
     job = build(config, RunFolder(tmp_path)).job
     params = jax.eval_shape(job.init, jax.random.key(0))
-    sums, _, _ = jax.eval_shape(lambda p, b: job.objective.terms(p, b, None, None, False), params, job.batches[0])
+    train = preset == "lstm"
+    sums, _, more = jax.eval_shape(lambda p, b: job.objective.terms(p, b, None, None, train), params, job.batches[0])
+    assert more.keys() == {"nats" if train else "accuracy"}  # beside what is smoothed, what is not
     assert jax.tree.map(lambda leaf: leaf.shape, sums) == {"cross_entropy": ()}
     assert ("embedding" in params["reader"]["encoder"]) == (encoder == "patches")
 
