@@ -83,13 +83,13 @@ def test_what_came_later_never_changes_a_forecast():
 
 
 def test_a_share_of_the_rows_reads_what_came_and_it_depends_on_the_row_alone():
-    model = autoregressive_forecaster(AutoregressiveForecasterConfig(features=2, forcing=0.5), SHAPE)
+    model = autoregressive_forecaster(AutoregressiveForecasterConfig(features=2, forcing=0.8), SHAPE)
     params, keys = model.init(jax.random.key(0)), row_keys(jax.random.key(1), jnp.arange(40))
     many = {name: np.concatenate([leaf] * 14)[:40] for name, leaf in batch().items()}
     taught = jax.jit(lambda keys, batch: model.taught(params, batch, keys), compiler_options=SWIFT)
     found, free = taught(keys, many)
     turned, free_turned = taught(keys[::-1], {name: leaf[::-1] for name, leaf in many.items()})
-    assert 8 < int(free.sum()) < 32
+    assert 2 < int(free.sum()) < 14  # a fifth
     np.testing.assert_array_equal(free, free_turned[::-1])
     np.testing.assert_allclose(found.point, turned.point[::-1], atol=1e-5)
     alone = jax.jit(model.forecast, compiler_options=SWIFT)(params, many)

@@ -18,7 +18,7 @@ from seqjax.models import Seq2SeqConfig, seq2seq
 from seqjax.models.attentive import Multiplied, bahdanau, remember
 from seqjax.models.encoder import Bridge
 from seqjax.models.luong import luong
-from seqjax.models.seq2seq import stateful
+from seqjax.models.seq2seq import attentive_cell, stateful
 from seqjax.ops.dropout import row_keys
 
 B, S, T = 3, 6, 4
@@ -137,6 +137,13 @@ def test_a_model_may_read_its_own_prediction_now_and_then():
     assert_close(np.asarray(taught), np.asarray(at_once(params, given)))
     with pytest.raises(InputError, match="random `keys`"):
         model.logits(params, given, None, 0.5)
+
+
+@pytest.mark.parametrize("asked, features", [(0, 3), (5, 5)])
+def test_additive_scores_have_half_the_features_or_as_many_as_asked(asked, features):
+    cell = attentive_cell(Seq2SeqConfig(features=6, attention_features=asked), 4)
+    params = jax.eval_shape(lambda key: cell.init(key, 2, 6), jax.random.key(0))
+    assert params.attention.vector.shape == (features,)
 
 
 def test_a_share_of_the_symbols_is_its_own(monkeypatch):
