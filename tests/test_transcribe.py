@@ -13,7 +13,8 @@ from seqjax.checks import InputError
 from seqjax.data import DataConfig, train_tokenizer
 from seqjax.decoding.prefix_beam import prefix_beam_search
 from seqjax.models import LanguageModelConfig, whole_past
-from seqjax.models.transcriber import RecurrentTranscriberConfig, transcriber
+from seqjax.models.reading import BagReaderConfig
+from seqjax.models.transcriber import RecurrentTranscriberConfig, transcriber, windows
 from seqjax.tasks.command import read_command
 from seqjax.tasks.error_rates import edit_distance, error_rate, transcript_metrics
 from seqjax.tasks.lm_use import LanguageModel, score_lines
@@ -285,3 +286,18 @@ def test_edits_are_as_few_as_can_be():
     assert error_rate([], []) == 0
     assert error_rate(["aaa"], ["b"]) == 3
     assert transcript_metrics(["", "a b"], ["x", "a b"]) == {"cer": 0.25, "wer": 1 / 3, "exact_match": 0.5}
+
+
+def test_a_learned_window_is_a_linear_map_and_a_bend():
+    how = RecurrentTranscriberConfig(reader=BagReaderConfig(), factor=2, width=4, features=3)
+    model = transcriber(how, 2, 5)
+    params = drawn(jax.eval_shape(model.init, jax.random.key(0)))
+    frames = np.random.default_rng(0).normal(size=(1, 6, 2)).astype(np.float32)
+
+    def both(params, batch):
+        seen = windows(batch["frames"], batch["mask"], 2, 4)[0]
+        bent = jax.nn.gelu(seen @ params["convolution"]["kernel"] + params["convolution"]["bias"])
+        return model.read(params, batch)[0], bent @ params["head"]["kernel"] + params["head"]["bias"]
+
+    found, wanted = jax.jit(both)(params, {"frames": frames, "mask": np.ones((1, 6), bool)})
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
