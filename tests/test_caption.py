@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -9,8 +10,11 @@ import pytest
 from command_line import assert_own_splits, assert_refused, seqjax, training
 from PIL import Image
 
+from seqjax.data.caption_config import Caption
 from seqjax.tasks.caption import build
+from seqjax.tasks.caption_use import Describer, examine
 from seqjax.tasks.command import read_command
+from seqjax.tasks.hypotheses import Hypothesis
 from seqjax.training.folder import RunFolder
 from seqjax.training.journal import read
 
@@ -133,3 +137,21 @@ def test_wrong_flags_and_files_are_refused_and_leave_no_run(tmp_path, folder):
         said = training(*command(tmp_path / "run", folder, "attention", *flags))
         assert_refused(said, *words)
         assert not (tmp_path / "run").exists()
+
+
+def test_of_validation_only_so_many_captions_are_looked_at_and_any_of_a_picture_is_right():
+    class Sure(Describer):
+        def openings(self, captions):
+            return np.zeros(len(captions), np.int32)
+
+        def describe(self, pictures, opening, options):
+            return [[Hypothesis(picture, 0.0)] for picture in pictures]
+
+        def text(self, ids):
+            return ids
+
+    captions = [Caption(*row) for row in (("1", "left", "en"), ("1", "right", "en"), ("2", "up", "en"))]
+    part = SimpleNamespace(captions=captions, draw=lambda chosen, epoch: np.array(["right", "", "down"])[chosen])
+    measure = examine(Sure(None, None, None, None, None), {"valid": part, "test": part}, 1, None, from_files=False)
+    assert measure(None, "valid") == {"exact_match": 0.0}  # of the first, one caption is known
+    assert measure(None, "test") == {"exact_match": 0.5}

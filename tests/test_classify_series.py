@@ -7,10 +7,12 @@ import jax
 import numpy as np
 import pytest
 from command_line import assert_own_splits, assert_refused, seqjax, training
+from flax import nnx
 
 from seqjax import cells
 from seqjax.checks import InputError
-from seqjax.models.reading import RecurrentReaderConfig
+from seqjax.models.reading import RecurrentReaderConfig, make_reader
+from seqjax.models.series import TimeAwareReaderConfig, TimeAwareSeriesConfig, make_series_encoder
 from seqjax.tasks.classify import PRESETS, build, use
 from seqjax.tasks.classify_source import source_of
 from seqjax.tasks.command import read_command
@@ -200,3 +202,13 @@ def test_gates_start_spread_out_over_the_memory_that_is_expected(make, forget, o
 def test_memory_is_for_cells_that_have_gates():
     with pytest.raises(InputError, match="with `memory` 100"):
         RecurrentReaderConfig(cell="elman", memory=100)
+
+
+def test_the_memory_that_is_expected_and_how_it_fades_reach_the_cells():
+    shape = RecurrentReaderConfig(cell="gru", features=4, memory=50)
+    reader = nnx.eval_shape(lambda: make_reader(shape, 3, rngs=nnx.Rngs(0)))
+    assert reader.stack.layers[0].forward.cell is cells.gru(longest=50.0)
+    for decay, wanted in (("log", cells.log_decay), ("inverse", cells.inverse_decay)):
+        visits = TimeAwareSeriesConfig(reader=TimeAwareReaderConfig(features=4, decay=decay))
+        encoder = nnx.eval_shape(lambda visits=visits: make_series_encoder(visits, 3, rngs=nnx.Rngs(0)))
+        assert encoder.layers[0][0].cell is cells.lstm_time_aware(decay=wanted)

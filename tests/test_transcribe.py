@@ -15,13 +15,14 @@ from seqjax.decoding.prefix_beam import prefix_beam_search
 from seqjax.models import LanguageModelConfig, whole_past
 from seqjax.models.reading import BagReaderConfig
 from seqjax.models.transcriber import RecurrentTranscriberConfig, transcriber, windows
+from seqjax.tasks import transcribe_use
 from seqjax.tasks.command import read_command
 from seqjax.tasks.error_rates import edit_distance, error_rate, transcript_metrics
 from seqjax.tasks.lm_use import LanguageModel, score_lines
 from seqjax.tasks.transcribe import build, objective, use
 from seqjax.tasks.transcribe_front import Material, possible
 from seqjax.tasks.transcribe_lm import companion
-from seqjax.tasks.transcribe_use import PredictTranscripts, predict
+from seqjax.tasks.transcribe_use import PredictTranscripts, TranscribeUse, predict
 from seqjax.training.folder import RunFolder
 from seqjax.training.journal import read
 
@@ -301,3 +302,16 @@ def test_a_learned_window_is_a_linear_map_and_a_bend():
 
     found, wanted = jax.jit(both)(params, {"frames": frames, "mask": np.ones((1, 6), bool)})
     np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def test_what_a_search_is_asked_for_reaches_it(monkeypatch):
+    class Heard(TranscribeUse):
+        def posteriors(self, frames):
+            return frames
+
+    asked = []
+    monkeypatch.setattr(transcribe_use, "prefix_beam_search", lambda scores, **how: asked.append((scores, how)))
+    how = PredictTranscripts(beam=4, n_best=2, lm_weight=0.25, length_bonus=0.75)
+    Heard(None, None, None, None).search(["scores"], how, "reads along", 2)
+    wanted = {"beam": 4, "n_best": 2, "blank": 0, "companion": "reads along", "weight": 0.25, "length_bonus": 0.75}
+    assert asked == [("scores", wanted)]

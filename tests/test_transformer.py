@@ -144,6 +144,7 @@ def test_every_option_of_a_block_reaches_it():
         dropout=0.1, remat=True,
     )  # fmt: skip
     whole = nnx.eval_shape(lambda: Transformer(config, 7, 5, (9, 6), rngs=nnx.Rngs(0)))
+    assert whole.scale == pytest.approx(12**0.5)  # section 3.4
     for side, causal in ((whole.encoder, False), (whole.decoder, True)):
         assert (side.deep.remat, side.deep.layers, side.norm) == (True, 2, None)
         own = side.deep.blocks  # of all layers, stacked
