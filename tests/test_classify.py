@@ -7,9 +7,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from command_line import assert_own_splits, assert_refused, seqjax, training
+from flax import nnx
 
 from seqjax.data import LabelList
 from seqjax.data.labelled_config import Labelled
+from seqjax.models import classifier
+from seqjax.models.classifier import AttentionClassifierConfig, BagClassifierConfig, SymbolReader, SymbolsConfig
 from seqjax.tasks import classify_use
 from seqjax.tasks.class_metrics import accuracy_of, confusion_matrix, macro_f1, ngram_baseline
 from seqjax.tasks.classify import PRESETS, balance
@@ -236,3 +239,20 @@ def test_what_cannot_be_is_refused(content, flags, words, tmp_path):
 def test_learned_positions_need_a_length(tmp_path):
     said = training("classify", "transformer", "--out", tmp_path / "run", "--model.reader.positions", "learned")
     assert_refused(said, "--data.length 128")
+
+
+@pytest.mark.parametrize(
+    "kind, vocabulary, asked, scale",
+    [
+        (BagClassifierConfig, 9, 0.0, 1.0), (BagClassifierConfig, 2000, 0.0, 0.1), (BagClassifierConfig, 9, 0.3, 0.3),
+        (AttentionClassifierConfig, 9, 0.0, 0.25),
+    ],
+)  # fmt: skip
+def test_first_vectors_are_as_long_as_is_said(monkeypatch, kind, vocabulary, asked, scale):
+    scales, table = [], classifier.Embedding
+    monkeypatch.setattr(
+        classifier, "Embedding", lambda *sizes, scale, rngs: scales.append(scale) or table(*sizes, rngs=rngs)
+    )
+    config = kind(symbols=SymbolsConfig(embedding=16, scale=asked))
+    nnx.eval_shape(lambda: SymbolReader(config, vocabulary, rngs=nnx.Rngs(0)))
+    assert scales == [pytest.approx(scale)]

@@ -3,6 +3,7 @@
 import contextlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -13,11 +14,12 @@ from seqjax.checks import InputError
 from seqjax.data.stroke_files import read_svg
 from seqjax.data.stroke_pictures import braille, paint
 from seqjax.data.strokes import to_lines
+from seqjax.tasks import sketch_generate
 from seqjax.tasks.command import read_command
 from seqjax.tasks.session import open_existing
 from seqjax.tasks.sketch import build, use
 from seqjax.tasks.sketch_baseline import LEAST, GaussianMixture, fit_baseline, fit_mixture
-from seqjax.tasks.sketch_generate import GenerateSketches, generate
+from seqjax.tasks.sketch_generate import GenerateSketches, between, generate
 from seqjax.tasks.sketch_kept import kept_of
 from seqjax.training.configuration import read_json
 from seqjax.training.folder import RunFolder
@@ -199,3 +201,16 @@ def test_pictures_stay_on_their_paper():
     assert paint(far, 8, 4.0).shape == (8, 8)
     assert np.isfinite(paint(far, 8, 4.0)).all()
     assert [len(line) for line in braille(np.zeros((3, 3)), 4, 2)] == [4, 4]
+
+
+def test_variations_lie_between_several_neighbours_and_completions_begin_with_half(monkeypatch):
+    vectors, random = np.array([[0.0], [1.0], [2.0], [3.0], [99.0]]), np.random.default_rng(0)
+    found = np.array([between(vectors, vectors[1], random)[0] for _ in range(50)])
+    assert found.min() < 1
+    assert 2 < found.max() < 3
+    monkeypatch.setattr(sketch_generate, "chosen", lambda *given: [np.ones((5, 3)), np.ones((2, 3))])
+    use = SimpleNamespace(
+        model=SimpleNamespace(encode=None), draw=lambda latent, key, temperature, begun: [len(one) for one in begun]
+    )
+    rows = sketch_generate.completions(use, GenerateSketches(out="x", count=2)).rows
+    assert [(len(first), more) for first, *more in rows] == [(3, [3] * 5), (1, [1] * 5)]
