@@ -15,6 +15,7 @@ from seqjax.models.reading import RecurrentReaderConfig, make_reader
 from seqjax.models.series import TimeAwareReaderConfig, TimeAwareSeriesConfig, make_series_encoder
 from seqjax.tasks.classify import PRESETS, build, use
 from seqjax.tasks.classify_source import source_of
+from seqjax.tasks.classify_visits import scores
 from seqjax.tasks.command import read_command
 from seqjax.tasks.ranking_metrics import area_under_roc, average_precision, of_classes, with_interval
 from seqjax.training.folder import RunFolder
@@ -187,6 +188,10 @@ def test_intervals_hold_the_area_and_shrink_with_more_examples():
         assert found["auroc_low"] < found["auroc"] < found["auroc_high"]
         widths.append(found["auroc_high"] - found["auroc_low"])
     assert widths[1] < widths[0] / 2
+    made = np.stack([1 - positive, positive], axis=1)[:40]
+    both = scores(wanted[:40], made)
+    for name, area in (("auroc", area_under_roc), ("auprc", average_precision)):
+        assert both[name] == of_classes(area, wanted[:40], made)
 
 
 @pytest.mark.parametrize("make, forget, others", [(cells.lstm, 1, (2, 3)), (cells.gru, 1, (0, 2))])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -187,3 +188,10 @@ def test_vectors_are_drawn_as_far_from_their_means_and_hands_as_unsteady_as_is_s
     for amount, (before, wanted) in zip((0.05, 0.4), hands, strict=True):
         assert before.places.std() == pytest.approx(amount, rel=0.1)
         np.testing.assert_allclose(before.places + wanted.offsets, points.places, atol=1e-6)
+
+
+def test_every_term_of_a_drawing_has_the_weight_that_is_asked_for():
+    config, model = RecurrentSketchConfig(naming=0.3), SimpleNamespace(latent=2, prior=True)
+    assert objective(model, config).weights == {"reconstruction": 1.0, "divergence": 0.2, "classification": 0.3}
+    plain = objective(SimpleNamespace(latent=0, prior=True), RecurrentSketchConfig(naming=0))
+    assert plain.weights == {"reconstruction": 1.0}
