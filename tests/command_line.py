@@ -11,6 +11,7 @@ from typing import NamedTuple
 import train
 from seqjax import cli
 from seqjax.process import exit_with
+from seqjax.training.journal import read
 
 TINY = ["--model.features", "16", "--batch-size", "8", "--data.length", "8", "--sample-tokens", "0"]
 
@@ -59,6 +60,15 @@ def snapshot(folder: Path) -> dict[str, str]:
     """Every file below ``folder`` and a digest of what it holds."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def assert_own_splits(folder: Path) -> None:
+    """The last row is of the test split, and the validation of the same parameters was of another."""
+    *before, last = read(folder / "metrics.jsonl")
+    losses = [row["loss"] for row in before if (row["split"], row["step"]) == ("valid", last["step"])]
+    assert last["split"] == "test"
+    assert losses
+    assert last["loss"] not in losses
 
 
 def assert_refused(said: Said, *words: str) -> None:

@@ -6,9 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from parameters import drawn
 
 from seqjax.checks import InputError
 from seqjax.data.spanning_tree import find_cycle, spanning_tree
+from seqjax.models.parser import ParserConfig, parser
+from seqjax.models.reading import BagReaderConfig
+from seqjax.models.word_features import WordFeaturesConfig
 from seqjax.ops.biaffine import ArcWeights, LabelWeights, arc_scores, label_scores, take_heads
 from seqjax.ops.losses import token_cross_entropy
 
@@ -137,3 +141,25 @@ def test_scores_that_are_none_are_refused_and_no_words_are_no_tree():
             spanning_tree(np.full((2, 3), bad))
     with pytest.raises(InputError, match=r"should be \(T, T\+1\)"):
         spanning_tree(np.zeros((2, 2)))
+
+
+def test_a_parser_scores_words_after_a_slope_of_a_tenth_and_the_root_before_them():
+    words = WordFeaturesConfig(embedding=4, characters="none")
+    how = ParserConfig(words=words, reader=BagReaderConfig(), arc_features=3, label_features=2)
+    model = parser(how, 9, 0, 5)
+    params = drawn(model.init)
+    parsed = jax.device_get(jax.jit(model.read)(params, {"words": jnp.array([[3, 8]]), "mask": jnp.ones((1, 2), bool)}))
+    own = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
+    ys = own["features"]["words"]["table"][[3, 8]]
+    rooted = np.concatenate([own["root"][None], ys])
+
+    def side(name, xs):
+        found = xs @ own[name]["kernel"] + own[name]["bias"]
+        return np.where(found > 0, found, found / 10)
+
+    heads = side("arc_head", rooted)
+    wanted = side("arc_dependent", ys) @ own["arcs"]["kernel"] @ heads.T + heads @ own["arcs"]["prior"]
+    away = np.eye(2, 3, k=1, dtype=bool)  # no word hangs on itself
+    np.testing.assert_allclose(parsed.arcs[0][~away], wanted[~away], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(parsed.heads[0], side("label_head", rooted), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(parsed.dependents[0], side("label_dependent", ys), rtol=1e-4, atol=1e-5)

@@ -2,15 +2,19 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
-from command_line import assert_refused, seqjax, training
+from command_line import assert_own_splits, assert_refused, seqjax, training
 from PIL import Image
 
+from seqjax.data.caption_config import Caption
 from seqjax.tasks.caption import build
+from seqjax.tasks.caption_use import Describer, examine
 from seqjax.tasks.command import read_command
+from seqjax.tasks.hypotheses import Hypothesis
 from seqjax.training.folder import RunFolder
 from seqjax.training.journal import read
 
@@ -83,6 +87,7 @@ def test_it_learns_describes_files_and_draws_where_it_looked(run, folder, tmp_pa
 def test_evaluate_repeats_the_last_row_and_reads_other_files(run, folder, tmp_path):
     last = read(run / "metrics.jsonl")[-1]
     said = json.loads(seqjax("evaluate", run, "--json").out)
+    assert_own_splits(run)
     for name in ("loss", "accuracy", "exact_match", "bleu"):
         assert said[name] == pytest.approx(last[name], rel=1e-4)
     lines = f"{folder}/0.png\tright\ten\n{folder}/0.png\tleft\ten\n{folder}/1.png\tleft\ten\nnone.png\tleft\ten\n"
@@ -110,11 +115,13 @@ def test_predict_refuses_what_it_cannot_read_or_leaves_its_line_empty(run, folde
 
 @pytest.mark.parametrize("preset, encoder", [("lstm", "convolutions"), ("transformer", "patches")])
 def test_every_preset_makes_a_job_whose_loss_is_a_number(preset, encoder, tmp_path, folder):
-    flags = ["--model.picture.encoder", encoder]
+    flags = ["--model.picture.encoder", encoder, "--label-smoothing", 0.1 if preset == "lstm" else 0]
     config = read_command([str(word) for word in command(tmp_path, folder, preset, *flags)]).config
     job = build(config, RunFolder(tmp_path)).job
     params = jax.eval_shape(job.init, jax.random.key(0))
-    sums, _, _ = jax.eval_shape(lambda p, b: job.objective.terms(p, b, None, None, False), params, job.batches[0])
+    train = preset == "lstm"
+    sums, _, more = jax.eval_shape(lambda p, b: job.objective.terms(p, b, None, None, train), params, job.batches[0])
+    assert more.keys() == {"nats" if train else "accuracy"}  # beside what is smoothed, what is not
     assert jax.tree.map(lambda leaf: leaf.shape, sums) == {"cross_entropy": ()}
     assert ("embedding" in params["reader"]["encoder"]) == (encoder == "patches")
 
@@ -130,3 +137,21 @@ def test_wrong_flags_and_files_are_refused_and_leave_no_run(tmp_path, folder):
         said = training(*command(tmp_path / "run", folder, "attention", *flags))
         assert_refused(said, *words)
         assert not (tmp_path / "run").exists()
+
+
+def test_of_validation_only_so_many_captions_are_looked_at_and_any_of_a_picture_is_right():
+    class Sure(Describer):
+        def openings(self, captions):
+            return np.zeros(len(captions), np.int32)
+
+        def describe(self, pictures, opening, options):
+            return [[Hypothesis(picture, 0.0)] for picture in pictures]
+
+        def text(self, ids):
+            return ids
+
+    captions = [Caption(*row) for row in (("1", "left", "en"), ("1", "right", "en"), ("2", "up", "en"))]
+    part = SimpleNamespace(captions=captions, draw=lambda chosen, epoch: np.array(["right", "", "down"])[chosen])
+    measure = examine(Sure(None, None, None, None, None), {"valid": part, "test": part}, 1, None, from_files=False)
+    assert measure(None, "valid") == {"exact_match": 0.0}  # of the first, one caption is known
+    assert measure(None, "test") == {"exact_match": 0.5}

@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from seqjax.checks import InputError
+from seqjax.models.captioner import AttentionCaptioner, AttentionCaptionerConfig
 from seqjax.models.pictures import PictureConfig, PictureReader
 from seqjax.models.pure import pure
 from seqjax.ops.pictures import blank, convolve, cut_patches, grid_places
@@ -117,3 +119,9 @@ def test_patches_that_do_not_cut_pictures_evenly_are_not_blanked(grid):
     with pytest.raises(InputError, match=r"blank: `pictures` .* multiples of"):
         blank(jnp.ones((1, 4, 4, 1)), jnp.ones((1, *grid), bool))
     assert blank(jnp.ones((1, 0, 4, 1)), jnp.ones((1, 0, 2), bool)).shape == (1, 0, 4, 1)
+
+
+def test_vectors_of_words_are_made_larger_as_a_transformers_are():
+    shape = AttentionCaptionerConfig(features=12, picture=PictureConfig(features=4))
+    model = nnx.eval_shape(lambda: AttentionCaptioner(shape, 1, 5, (64, 9), rngs=nnx.Rngs(0)))
+    assert model.scale == pytest.approx(12**0.5)

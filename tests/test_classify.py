@@ -2,15 +2,22 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from command_line import assert_refused, seqjax, training
+from command_line import assert_own_splits, assert_refused, seqjax, training
+from flax import nnx
 
 from seqjax.data import LabelList
 from seqjax.data.labelled_config import Labelled
+from seqjax.models import classifier
+from seqjax.models.classifier import AttentionClassifierConfig, BagClassifierConfig, SymbolReader, SymbolsConfig
+from seqjax.tasks import classify_use
 from seqjax.tasks.class_metrics import accuracy_of, confusion_matrix, macro_f1, ngram_baseline
 from seqjax.tasks.classify import PRESETS, balance
+from seqjax.tasks.classify_source import source_of
+from seqjax.tasks.classify_use import ClassUse, examine
 from seqjax.tasks.session import open_existing, trained
 from seqjax.training.journal import read
 
@@ -112,8 +119,20 @@ def test_a_line_is_labelled_alike_alone_and_among_others(runs):
 def test_evaluate_repeats_the_last_row_and_measures_other_files(runs, tmp_path):
     last = read(runs("bilstm") / "metrics.jsonl")[-1]
     said = json.loads(seqjax("evaluate", runs("bilstm"), "--json").out)
+    assert_own_splits(runs("bilstm"))
     for name in ("loss", "accuracy", "macro_f1"):
         assert said[name] == pytest.approx(last[name], rel=1e-4)
+    _, config, folder = open_existing(str(runs("bilstm")))
+    valid = source_of(config.data).read(config.data).valid
+    (tmp_path / "valid.tsv").write_text("".join(f"{one.label}\t{one.text}\n" for one in valid))
+    found = json.loads(seqjax("evaluate", folder.path, "--json", "--data.path", tmp_path / "valid.tsv").out)
+    of_valid = [row for row in read(folder.metrics) if (row["split"], row["step"]) == ("valid", last["step"])]
+    assert [{name: row[name] for name in ("loss", "accuracy", "macro_f1")} for row in of_valid] == [
+        pytest.approx({name: found[name] for name in ("loss", "accuracy", "macro_f1")}, rel=1e-4)
+    ]
+    shown = {line for line in (folder.path / "samples.txt").read_text().splitlines() if line.startswith("the ")}
+    assert shown
+    assert shown <= {one.text for one in valid}
     (tmp_path / "other.tsv").write_text("still\tthe dog sat number 1 hill\nmoving\tthe dog sat number 1 hill\n")
     assert json.loads(seqjax("evaluate", runs("bilstm"), "--json", "--data.path", tmp_path / "other.tsv").out)[
         "accuracy"
@@ -139,6 +158,29 @@ def test_metrics_equal_scikit_learn():
     np.testing.assert_array_equal(counts, matrix(wanted, made, labels=range(8)))
     assert accuracy_of(counts) == pytest.approx(accuracy_score(wanted, made))
     assert macro_f1(counts) == pytest.approx(f1_score(wanted, made, average="macro"))
+
+
+def test_a_report_reads_its_own_split_and_draws_what_was_wanted_in_rows(monkeypatch):
+    drawn, compared = [], []
+
+    class Sure(ClassUse):
+        source = SimpleNamespace(
+            scores=lambda wanted, made: {"seen": wanted.tolist()}, rival=lambda *given: compared.append(given) or {}
+        )
+
+        def probabilities(self, contents):
+            return np.eye(2)[[0] * len(contents)]
+
+    monkeypatch.setattr(classify_use, "draw_confusion", lambda counts, *given: drawn.append(counts.tolist()))
+    parts = {name: [Labelled(label, "text") for label in labels] for name, labels in
+             {"train": "ab", "valid": "ba", "test": "abb"}.items()}  # fmt: skip
+    use = Sure(None, "front", LabelList(["a", "b"]), None, None)
+    for rival in (True, False):
+        measure = examine(use, parts, "folder", rival=rival)
+        assert measure(None, "valid") == {"accuracy": 0.5, "macro_f1": pytest.approx(1 / 3)}
+        assert measure(None, "test") == {"accuracy": pytest.approx(1 / 3), "macro_f1": 0.25, "seen": [0, 1, 1]}
+    assert drawn == [[[1, 0], [2, 0]]] * 2
+    assert compared == [("front", parts["train"], parts["test"])]
 
 
 def test_balanced_weights_equal_scikit_learn():
@@ -197,3 +239,20 @@ def test_what_cannot_be_is_refused(content, flags, words, tmp_path):
 def test_learned_positions_need_a_length(tmp_path):
     said = training("classify", "transformer", "--out", tmp_path / "run", "--model.reader.positions", "learned")
     assert_refused(said, "--data.length 128")
+
+
+@pytest.mark.parametrize(
+    "kind, vocabulary, asked, scale",
+    [
+        (BagClassifierConfig, 9, 0.0, 1.0), (BagClassifierConfig, 2000, 0.0, 0.1), (BagClassifierConfig, 9, 0.3, 0.3),
+        (AttentionClassifierConfig, 9, 0.0, 0.25),
+    ],
+)  # fmt: skip
+def test_first_vectors_are_as_long_as_is_said(monkeypatch, kind, vocabulary, asked, scale):
+    scales, table = [], classifier.Embedding
+    monkeypatch.setattr(
+        classifier, "Embedding", lambda *sizes, scale, rngs: scales.append(scale) or table(*sizes, rngs=rngs)
+    )
+    config = kind(symbols=SymbolsConfig(embedding=16, scale=asked))
+    nnx.eval_shape(lambda: SymbolReader(config, vocabulary, rngs=nnx.Rngs(0)))
+    assert scales == [pytest.approx(scale)]

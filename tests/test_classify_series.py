@@ -6,13 +6,16 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from command_line import assert_refused, seqjax, training
+from command_line import assert_own_splits, assert_refused, seqjax, training
+from flax import nnx
 
 from seqjax import cells
 from seqjax.checks import InputError
-from seqjax.models.reading import RecurrentReaderConfig
+from seqjax.models.reading import RecurrentReaderConfig, make_reader
+from seqjax.models.series import TimeAwareReaderConfig, TimeAwareSeriesConfig, make_series_encoder
 from seqjax.tasks.classify import PRESETS, build, use
 from seqjax.tasks.classify_source import source_of
+from seqjax.tasks.classify_visits import scores
 from seqjax.tasks.command import read_command
 from seqjax.tasks.ranking_metrics import area_under_roc, average_precision, of_classes, with_interval
 from seqjax.training.folder import RunFolder
@@ -90,6 +93,7 @@ def test_evaluate_needs_the_folder_alone_and_measures_other_tables(run, tmp_path
     folder, _ = run
     last = read(folder / "metrics.jsonl")[-1]
     said = json.loads(seqjax("evaluate", folder, "--json").out)
+    assert_own_splits(folder)
     for name in ("loss", "auroc", "auroc_low", "auprc"):
         assert said[name] == pytest.approx(last[name], rel=1e-4)
     (tmp_path / "other.csv").write_text(table(8))
@@ -184,6 +188,10 @@ def test_intervals_hold_the_area_and_shrink_with_more_examples():
         assert found["auroc_low"] < found["auroc"] < found["auroc_high"]
         widths.append(found["auroc_high"] - found["auroc_low"])
     assert widths[1] < widths[0] / 2
+    made = np.stack([1 - positive, positive], axis=1)[:40]
+    both = scores(wanted[:40], made)
+    for name, area in (("auroc", area_under_roc), ("auprc", average_precision)):
+        assert both[name] == of_classes(area, wanted[:40], made)
 
 
 @pytest.mark.parametrize("make, forget, others", [(cells.lstm, 1, (2, 3)), (cells.gru, 1, (0, 2))])
@@ -199,3 +207,13 @@ def test_gates_start_spread_out_over_the_memory_that_is_expected(make, forget, o
 def test_memory_is_for_cells_that_have_gates():
     with pytest.raises(InputError, match="with `memory` 100"):
         RecurrentReaderConfig(cell="elman", memory=100)
+
+
+def test_the_memory_that_is_expected_and_how_it_fades_reach_the_cells():
+    shape = RecurrentReaderConfig(cell="gru", features=4, memory=50)
+    reader = nnx.eval_shape(lambda: make_reader(shape, 3, rngs=nnx.Rngs(0)))
+    assert reader.stack.layers[0].forward.cell is cells.gru(longest=50.0)
+    for decay, wanted in (("log", cells.log_decay), ("inverse", cells.inverse_decay)):
+        visits = TimeAwareSeriesConfig(reader=TimeAwareReaderConfig(features=4, decay=decay))
+        encoder = nnx.eval_shape(lambda visits=visits: make_series_encoder(visits, 3, rngs=nnx.Rngs(0)))
+        assert encoder.layers[0][0].cell is cells.lstm_time_aware(decay=wanted)

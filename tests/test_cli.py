@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from command_line import TINY, assert_refused, call, seqjax, snapshot, story, training
+from command_line import TINY, assert_own_splits, assert_refused, call, seqjax, snapshot, story, training
 
 from seqjax import cells
 from seqjax.ops.sampling import Sampling
@@ -188,6 +188,7 @@ def test_the_score_of_a_line_is_the_sum_over_its_symbols(name, request):
 @pytest.mark.parametrize("name", ["run", "ngram"])
 def test_evaluate_repeats_the_last_row(name, request, text, tmp_path):
     folder = request.getfixturevalue(name)
+    assert_own_splits(folder)
     said = seqjax("evaluate", folder, "--json")
     row, wanted = json.loads(said.out), read(folder / "metrics.jsonl")[-1]
     assert (row.pop("split"), row) == ("test", pytest.approx({key: wanted[key] for key in row}, rel=1e-6))

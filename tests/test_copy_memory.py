@@ -11,6 +11,8 @@ from seqjax.checks import InputError
 from seqjax.data import Examples, LabelList, count_words, example_batches
 from seqjax.data.copy_memory import SYMBOLS, CopyMemoryConfig, copy_of, memoryless, redraw_copies, write_copies
 from seqjax.data.tagged import encode_tags, encode_words
+from seqjax.tasks.session import open_existing
+from seqjax.tasks.tag import build
 from seqjax.training.journal import read
 
 BLANKS = 5
@@ -69,6 +71,10 @@ def test_a_small_network_copies_over_few_blanks(tmp_path):
     assert json.loads(seqjax("evaluate", tmp_path / "run", "--json").out)["loss"] == pytest.approx(
         row["loss"], rel=1e-4
     )
+    opened = open_existing(str(tmp_path / "run"))
+    drawn = build(opened.config, opened.folder).job.batches
+    seen = {row.tobytes() for number in range(16) for row in drawn[number]["words"][:, :10]}
+    assert len(seen) > 256  # a second epoch is of other sequences
     one = copy_of(np.arange(10) % 8, 4)
     made = seqjax("predict", tmp_path / "run", stdin=" ".join(one.words) + "\n").out.split()
     assert np.mean([made[step] == one.tags[step] for step in range(24)]) > 0.8

@@ -19,9 +19,10 @@ from seqjax.data.word_sentences import (
     word_sentences,
 )
 from seqjax.models.character_words import SpellingConfig
-from seqjax.models.elmo import ElmoConfig, elmo, neighbours
+from seqjax.models.elmo import ElmoConfig, ElmoModel, elmo, neighbours
 from seqjax.ops.scalar_mix import scalar_mix
 from seqjax.plots.scalar_mix import scalar_mix as drawn_mix
+from seqjax.tasks import elmo_use
 from seqjax.tasks.elmo_use import ROWS, Reader, read_sentences
 
 SWIFT = {"xla_backend_optimization_level": 0}
@@ -212,3 +213,17 @@ def test_a_picture_shows_the_weights_of_layers():
     for scores, message in (([], "no layer"), ([np.nan, 1.0], "finite"), ({"a": [1.0], "b": [1.0, 2.0]}, r"\(L,\)")):
         with pytest.raises(InputError, match=message):
             drawn_mix(scores)
+
+
+def test_the_surprise_of_a_word_is_the_mean_of_both_sides_and_ends_count(monkeypatch):
+    random, mask = np.random.default_rng(0), np.array([[True, True, False]])
+    sides = {name: random.normal(size=(1, 4, 5)).astype(np.float32) for name in ("forward", "backward")}
+    real = {"forward": [[True, True, True, False]], "backward": [[True, True, True, False]]}  # its end, its beginning
+    said = {name: (logits, np.zeros((1, 4), np.int32), np.array(real[name])) for name, logits in sides.items()}
+    model = ElmoModel(None, lambda params, batch: np.zeros((1, 1, 3, 1)), lambda params, batch: said)
+    monkeypatch.setattr(elmo_use, "padded", lambda reader, rows: {"mask": mask})
+    (found,) = read_sentences(Reader(model, None, None, None, None), [("a", "b")])
+    left, right = (np.log(np.exp(side[0]).sum(-1)) - side[0, :, 0] for side in sides.values())
+    np.testing.assert_allclose(found.nats, (left[:2] + right[1:3]) / 2, rtol=1e-5)
+    assert found.ends == pytest.approx((left[2] + right[0]) / 2, rel=1e-5)
+    assert found.perplexity == pytest.approx(np.exp((left[:3].sum() + right[:3].sum()) / 6), rel=1e-5)

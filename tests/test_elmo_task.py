@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from command_line import assert_refused, seqjax, snapshot, story, training
+from command_line import assert_own_splits, assert_refused, seqjax, snapshot, story, training
 
 from seqjax.tasks.session import best_of, open_existing
 from seqjax.training.journal import read
@@ -56,6 +56,7 @@ def test_both_directions_learn_more_than_how_frequent_words_are(start):
 def test_evaluate_repeats_the_last_row_and_measures_other_files(start, tmp_path):
     last = read(start / "metrics.jsonl")[-1]
     said = json.loads(seqjax("evaluate", start, "--json").out)
+    assert_own_splits(start)
     for name in ("loss", "perplexity", "baseline"):
         assert said[name] == pytest.approx(last[name], rel=1e-5)
     (tmp_path / "odd.txt").write_text("mat the on sat cat The. Roof hill sang!\n" * 9)

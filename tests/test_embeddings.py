@@ -2,18 +2,21 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from command_line import assert_refused, seqjax, training
+from command_line import assert_own_splits, assert_refused, seqjax, training
 
 from seqjax.checks import InputError
 from seqjax.data.word_questions import Analogy, Similarity
 from seqjax.interop.word_vectors import read_vectors
 from seqjax.plots.embedding_map import embedding_map, principal_plane
+from seqjax.tasks import embeddings_use
+from seqjax.tasks.embeddings_use import VectorsData
 from seqjax.tasks.session import open_existing, trained
 from seqjax.tasks.word_embeddings import EmbeddingsConfig, fill_vectors
-from seqjax.tasks.word_judgements import Vocabulary, spearman
+from seqjax.tasks.word_judgements import Judged, Vocabulary, spearman
 from seqjax.training.journal import read
 
 FAMILIES = {"pets": ("cat", "dog", "fish"), "cars": ("truck", "van", "bus"), "fruit": ("plum", "pear", "fig")}
@@ -62,7 +65,7 @@ def runs(tmp_path_factory, file):
 @pytest.mark.parametrize("preset", FLAGS)
 def test_every_preset_trains_and_reports_the_mean_loss(preset, runs):
     rows = read(runs(preset) / "metrics.jsonl")
-    assert rows[-1]["split"] == "test"
+    assert_own_splits(runs(preset))
     coins = {"skipgram": 6 * np.log(2), "cbow": 6 * np.log(2), "skipgram-softmax": np.log(10), "glove": np.inf}
     assert 0 < rows[0]["loss"] < coins[preset] + 0.1
     assert json.loads(seqjax("evaluate", runs(preset), "--json").out)["loss"] == pytest.approx(
@@ -184,3 +187,12 @@ def test_a_map_keeps_what_sets_words_apart():
     for bad, message in ((vectors[:5], "vectors"), (vectors * np.nan, "finite")):
         with pytest.raises(InputError, match=message):
             embedding_map(bad, list("abcdef"))
+
+
+def test_the_accuracy_of_all_sections_counts_the_questions_that_are_known(monkeypatch):
+    sections = {"one": Judged(0.5, 2, 9), "two": Judged(1.0, 2, 2), "none": Judged(0.0, 0, 5)}
+    monkeypatch.setattr(embeddings_use, "read_analogies", lambda path: None)
+    learned = SimpleNamespace(vocabulary=SimpleNamespace(solve=lambda questions, where: sections))
+    assert embeddings_use.judge(learned, VectorsData(analogies=("dir/all.txt",))) == {
+        "accuracy all": 0.75, "known all": "4 of 16", "accuracy all: one": 0.5, "accuracy all: two": 1.0,
+    }  # fmt: skip

@@ -7,11 +7,14 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from command_line import assert_refused, seqjax, training
+from command_line import assert_own_splits, assert_refused, seqjax, training
 
+from seqjax.data.time_series import read_series
+from seqjax.data.time_series_windows import split_windows
 from seqjax.tasks import forecast_adding as adding
 from seqjax.tasks.command import read_command
 from seqjax.tasks.forecast import FORECAST, build
+from seqjax.tasks.session import open_existing, trained
 from seqjax.training.folder import RunFolder
 from seqjax.training.journal import read
 
@@ -89,8 +92,17 @@ def test_predict_goes_on_where_the_rows_end(run, tmp_path, file):
 def test_evaluate_repeats_the_last_row_and_reads_other_series_without_the_first(run, tmp_path, file):
     last = read(run / "metrics.jsonl")[-1]
     said = json.loads(seqjax("evaluate", run, "--json").out)
+    assert_own_splits(run)
     for name in ("loss", "pinball", "baseline", "linear_ar", "coverage", "mae"):
         assert said[name] == pytest.approx(last[name], rel=1e-4)
+    use = trained(open_existing(str(run)))
+    windows = split_windows(read_series(use.data), use.scaling, use.data)["test"]
+    point, quantiles = use.forecast(windows.seen)
+    inside = (quantiles[..., 0] <= windows.came) & (windows.came <= quantiles[..., -1])
+    assert last["coverage"] == pytest.approx(inside.mean())
+    assert 0 < last["coverage"] < 1
+    for number, quantile in enumerate(np.moveaxis(use.back(point, quantiles)[1], -1, 0)):
+        np.testing.assert_array_equal(quantile, use.scaling.back(quantiles[..., number]))
     (tmp_path / "other.csv").write_text(table(60, seed=5))
     text = file.read_text()
     file.unlink()

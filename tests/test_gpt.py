@@ -35,6 +35,23 @@ def made(context: int, config: GPTConfig):
     return model, drawn(model.init)
 
 
+def test_every_option_of_a_block_reaches_it():
+    config = GPTConfig(
+        features=12, heads=4, kv_heads=2, mixer=("attention", "lambda"), hidden=5, positions="alibi", norm="rms",
+        place="post", activation="swiglu", dropout=0.1, layers=2, window=3, reach=7, remat=True,
+    )  # fmt: skip
+    model = nnx.eval_shape(lambda: GPT(config, V, 9, rngs=nnx.Rngs(0)))
+    assert (model.deep.remat, model.deep.layers) == (True, 1)
+    blocks = model.deep.blocks.blocks  # of all layers, stacked
+    for block in blocks:
+        assert (block.place, block.dropout, type(block.mixer_norm).__name__) == ("post", 0.1, "RMSNorm")
+        assert (block.feed_forward.activation, block.feed_forward.down.kernel.shape) == ("swiglu", (1, 5, 12))
+    attention, lambdas = (block.mixer for block in blocks)
+    assert (attention.heads, attention.kv_heads, attention.positions) == (4, 2, "alibi")
+    assert (attention.window, attention.dropout) == (3, 0.1)
+    assert (lambdas.heads, lambdas.reach) == (4, 7)
+
+
 def ids_of(rows: int, time: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(V, size=(rows, time)).astype(np.int32)
 

@@ -122,13 +122,16 @@ def test_plain_lines_are_aligned_and_tell_speed_and_time_left():
         "step 1000/1000  valid  loss 1.500  skipped 2  best",
     ]
     assert plain.speed() == 640.0
+    assert plain.line({"step": 1, "split": "train"}).endswith("  16:30 left")
+    plain.total = 3610
+    assert plain.line({"step": 1, "split": "train"}).endswith("  1:00:00 left")
 
 
 def test_a_terminal_gets_a_bar_and_everything_else_gets_lines():
     shown = {}
     for terminal in (True, False):
         console = Console(file=io.StringIO(), force_terminal=terminal, width=120, color_system=None)
-        with reporter(200, console=console) as show:
+        with reporter(200, start=7, console=console) as show:
             assert isinstance(show, Bar) is terminal
             for step in range(1, 51):
                 show.update(step, 1.25, 100.0)
@@ -141,6 +144,8 @@ def test_a_terminal_gets_a_bar_and_everything_else_gets_lines():
         assert "a sample [bold] with brackets [/]" in text
         assert "step  50/200  valid  loss 1.500" in text
         assert "test 1.625 0.5000" in " ".join(text.split())
+    assert " 7/200 " in shown[True]
+    assert "left" in shown[True]
     assert "50/200" in shown[True]
     assert "loss 1.2500" in shown[True]
     assert "step  50/200  train" in shown[False]
@@ -178,6 +183,6 @@ def test_tensorboard_is_given_every_number_under_its_split(monkeypatch, tmp_path
     monkeypatch.setitem(sys.modules, "tensorboardX", type("Module", (), {"SummaryWriter": Writer}))
     place = tensorboard(tmp_path)
     place.cut(4)
-    place.write({"step": 5, "split": "train", "loss": 1.5, "note": "text"})
+    place.write({"step": 5, "split": "train", "loss": 1.5, "note": "text", "skipped": 2})
     place.close()
-    assert written == [(str(tmp_path), 5), ("train/loss", 1.5, 5)]
+    assert written == [(str(tmp_path), 5), ("train/loss", 1.5, 5), ("train/skipped", 2, 5)]

@@ -1,5 +1,7 @@
 """A language model in use: what a prompt counts for."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -12,6 +14,7 @@ from seqjax.layers import Embedding
 from seqjax.models import NextSymbol
 from seqjax.ops.masks import padding
 from seqjax.ops.sampling import Sampling
+from seqjax.tasks.lm import reporter
 from seqjax.tasks.lm_use import LanguageModel, sample, write
 
 
@@ -42,3 +45,14 @@ def test_ids_that_have_no_vector_are_refused_where_they_are_known():
 def test_lengths_that_do_not_fit_time_are_refused(lengths):
     with pytest.raises(InputError, match="lengths"):
         padding(jnp.array(lengths), 4)
+
+
+def test_nats_are_said_a_character_and_a_word_of_their_own_split():
+    tokenizer = train_tokenizer(DataConfig(tokenizer="byte"), ["ab"])
+    texts = {"valid": ["é b", "ab"], "test": ["abc def"]}
+    report = reporter(texts, {name: tokenizer.encode_documents(lines) for name, lines in texts.items()}, tokenizer)
+    for split, (symbols, characters, words) in {"valid": (8, 7, 5), "test": (8, 8, 3)}.items():  # with each end
+        row = report({"cross_entropy": (9.0, symbols)}, split)
+        assert row["perplexity"] == pytest.approx(math.exp(9 / symbols))
+        assert row["bits_per_char"] == pytest.approx(9 / characters / math.log(2))
+        assert row["word_perplexity"] == pytest.approx(math.exp(9 / words))

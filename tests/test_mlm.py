@@ -1,13 +1,17 @@
 """Masked language models on the command line: train, fill in masks, evaluate, read vectors; what is refused."""
 
+import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from command_line import assert_refused, seqjax, story, training
+from command_line import assert_own_splits, assert_refused, seqjax, story, training
 
 from seqjax.checks import InputError
+from seqjax.data.sentences import word_starts
+from seqjax.tasks import mlm
 from seqjax.tasks.mlm import from_frequencies
 from seqjax.tasks.mlm_use import word_vectors
 from seqjax.tasks.session import open_existing, trained
@@ -104,6 +108,10 @@ def test_prompts_that_cannot_be_read_are_refused(run, lines, wanted):
 
 
 def test_a_text_is_evaluated_by_the_run(run, tmp_path):
+    assert_own_splits(run)
+    last, own = read(run / "metrics.jsonl")[-1], json.loads(seqjax("evaluate", run, "--json").out)
+    for name in ("loss", "accuracy", "nsp_loss", "nsp_accuracy"):
+        assert own[name] == pytest.approx(last[name], rel=1e-4)
     other = tmp_path / "other.txt"
     other.write_text(story(60, seed=8))
     said = seqjax("evaluate", run, "--data.path", other, "--json")
@@ -142,3 +150,30 @@ def test_pairs_of_a_text_without_sentence_boundaries_are_refused(tmp_path):
 )
 def test_settings_that_make_no_sense_are_refused(tmp_path, file, flags, wanted):
     assert_refused(training(*command(tmp_path / "run", file, *flags)), wanted)
+
+
+def test_what_is_hidden_is_what_the_configuration_says(run, monkeypatch):
+    config, tokenizer, asked = open_existing(run).config, trained(open_existing(run)).tokenizer, []
+    monkeypatch.setattr(mlm, "masker", lambda special, **how: asked.append(how))
+    monkeypatch.setattr(mlm, "example_batches", lambda found, **how: how)
+    for whole in (False, True):
+        data = dataclasses.replace(config.data, whole_word=whole, masked=0.3)
+        mlm.masked_batches(dataclasses.replace(config, data=data, seed=7), None, tokenizer, train=True)
+    starts = [how.pop("starts") for how in asked]
+    assert asked == [{"share": 0.3, "seed": 7, "unknown": tokenizer.unknown}] * 2
+    assert starts[0] is None
+    np.testing.assert_array_equal(starts[1], word_starts(tokenizer))
+
+
+def test_a_run_begins_with_how_frequent_tokens_are(run, monkeypatch):
+    opened = open_existing(run)
+    monkeypatch.setattr(mlm, "from_frequencies", lambda init, counts: counts)
+    assert mlm.build(opened.config, opened.folder).job.init.sum() > 0
+
+
+def test_the_baseline_always_says_the_commonest_token_of_training():
+    said = {"train": [1, 1, 1, 2, 3], "valid": [2, 2, 2, 1, 5, 0]}  # 5 is unknown, 0 a boundary
+    rows = {name: SimpleNamespace(steps={"tokens": [np.array(ids)]}) for name, ids in said.items()}
+    report = mlm.reporter(rows, SimpleNamespace(size=6, unknown=5))
+    found = report({"mlm": (4.0, 2), "accuracy": (1.0, 2)}, "valid")
+    assert (found["loss"], found["accuracy"], found["baseline"]) == (2.0, 0.5, 0.25)

@@ -202,6 +202,14 @@ def test_tied_weights_score_symbols_with_their_own_vectors(width):
     assert np.flatnonzero(np.abs(gradient["embedding"]["table"]).sum(axis=1)).tolist() == [2]
 
 
+def test_layers_are_as_residual_and_begin_as_learned_as_is_asked():
+    for asked in (False, True):
+        config = LanguageModelConfig(features=H, residual=asked, learn_initial=asked)
+        stack = nnx.eval_shape(lambda config=config: RecurrentLanguageModel(config, V, rngs=nnx.Rngs(0))).stack
+        assert stack.residual is asked
+        assert (stack.layers[0].initial is not None) is asked
+
+
 @pytest.mark.parametrize(
     "shape, words",
     [

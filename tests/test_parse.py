@@ -1,20 +1,27 @@
 """The task ``parse`` from the command line: train, parse lines and CoNLL-U, evaluate, draw; and what is refused."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from command_line import assert_refused, seqjax, training
+from command_line import assert_own_splits, assert_refused, seqjax, training
 
 from seqjax.checks import InputError
+from seqjax.data import LabelList, count_words
 from seqjax.data.conllu import make_tree, parse_conllu, write_conllu
 from seqjax.data.treebank import TreebankConfig, write_treebank
+from seqjax.data.trees import TreesConfig
+from seqjax.models.parser import Parsed, ParserModel
 from seqjax.plots import dependencies
 from seqjax.plots.dependencies import lay_arcs
+from seqjax.tasks import parse
 from seqjax.tasks.command import read_command
 from seqjax.tasks.parse import build, use
+from seqjax.tasks.parse_use import ParseUse, TreesOption
 from seqjax.tasks.session import open_existing, trained
 from seqjax.training.folder import RunFolder
 from seqjax.training.journal import read
@@ -78,6 +85,35 @@ def test_lines_become_trees_whose_words_hang_on_one_root(run):
     assert seqjax("predict", run, stdin="\n").out == ""
 
 
+@pytest.mark.parametrize("likely", [0, 1])
+def test_the_root_has_its_relation_and_no_other_word_whatever_is_likely(likely):
+    model = ParserModel(
+        None,
+        lambda params, batch, keys: Parsed(jnp.zeros((*batch["mask"].shape, batch["mask"].shape[1] + 1)), None, None),
+        lambda params, parsed, heads, mask: jnp.broadcast_to(jnp.arange(2.0) == likely, (*mask.shape, 2)) * 1.0,
+    )
+    words = count_words([["sing"]])
+    (tree,) = ParseUse(model, words, None, LabelList(["nsubj", "root"]), TreesConfig(), None).parse(
+        [make_tree(["Birds", "sing", "."], [2, 0, 2], ["x"] * 3)]
+    )
+    assert sorted(zip(tree.heads == 0, tree.labels, strict=True)) == [(False, "nsubj")] * 2 + [(True, "root")]
+
+
+def test_punctuation_is_left_out_where_the_run_or_the_command_says_so(file, tmp_path, monkeypatch):
+    asked, totals = [], dict.fromkeys(("arcs", "labels", "accuracy"), (1.0, 1))
+    monkeypatch.setattr(parse, "examine", lambda use, parts, skip: asked.append(skip) or (lambda params, split: {}))
+    monkeypatch.setattr(parse, "Evaluator", lambda *given: lambda params, batches: totals)
+    config = read_command([str(word) for word in command(tmp_path, file)]).config
+    splits = parse.read_tree_splits(config.data)
+    monkeypatch.setattr(parse, "read_tree_splits", lambda data: splits)
+    for own in (False, True):
+        config = dataclasses.replace(config, skip_punctuation=own)
+        build(config, RunFolder(tmp_path))
+        for also in (False, True):
+            parse.evaluate(config, RunFolder(tmp_path), None, TreesOption(skip_punctuation=also))
+    assert asked == [False, False, True, True, True, True]
+
+
 def test_conllu_comes_back_with_its_other_columns(run, trees):
     given = write_conllu(trees[2][:3]).replace("\t_\t_\n", "\t_\tKept=Yes\n")
     bare = "\n".join("\t".join([*c[:6], "_", "_", *c[8:]]) if len(c := line.split("\t")) > 1 else line
@@ -101,6 +137,7 @@ def test_a_sentence_is_parsed_alike_alone_and_among_others(run, trees):
 def test_evaluate_repeats_the_last_row_and_measures_other_files(run, tmp_path):
     last = read(run / "metrics.jsonl")[-1]
     said = json.loads(seqjax("evaluate", run, "--json").out)
+    assert_own_splits(run)
     for name in ("loss", "arc_loss", "label_loss", "accuracy", "uas", "las"):
         assert said[name] == pytest.approx(last[name], rel=1e-5)
     own = seqjax("predict", run, stdin="Anna meets Peter .\nMaria sleeps .\n").out

@@ -1,6 +1,7 @@
 """Recurrent encoder–decoders: what the laws of all models of pairs do not ask."""
 
 import functools
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +18,7 @@ from seqjax.models import Seq2SeqConfig, seq2seq
 from seqjax.models.attentive import Multiplied, bahdanau, remember
 from seqjax.models.encoder import Bridge
 from seqjax.models.luong import luong
+from seqjax.models.seq2seq import attentive_cell, stateful
 from seqjax.ops.dropout import row_keys
 
 B, S, T = 3, 6, 4
@@ -135,6 +137,25 @@ def test_a_model_may_read_its_own_prediction_now_and_then():
     assert_close(np.asarray(taught), np.asarray(at_once(params, given)))
     with pytest.raises(InputError, match="random `keys`"):
         model.logits(params, given, None, 0.5)
+
+
+@pytest.mark.parametrize("asked, features", [(0, 3), (5, 5)])
+def test_additive_scores_have_half_the_features_or_as_many_as_asked(asked, features):
+    cell = attentive_cell(Seq2SeqConfig(features=6, attention_features=asked), 4)
+    params = jax.eval_shape(lambda key: cell.init(key, 2, 6), jax.random.key(0))
+    assert params.attention.vector.shape == (features,)
+
+
+def test_a_share_of_the_symbols_is_its_own(monkeypatch):
+    class Blank(nnx.Module):
+        def start(self, source, *, mask, keys=None):
+            return jnp.zeros(len(source)), jnp.zeros(len(source))
+
+    monkeypatch.setattr(sys.modules[seq2seq.__module__], "read_own", lambda read, state, ids, mask, own: own)
+    batch = {"source": jnp.zeros((8, 1), int), "source_mask": jnp.ones((8, 1), bool)}
+    batch |= {"inputs": jnp.zeros((8, 500), int), "mask": jnp.ones((8, 500), bool)}
+    own = stateful(lambda rngs: Blank()).logits({}, batch, row_keys(jax.random.key(0), jnp.arange(8)), 0.25)
+    assert abs(float(own.mean()) - 0.25) < 0.03
 
 
 @pytest.mark.parametrize(

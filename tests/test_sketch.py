@@ -3,21 +3,23 @@
 import contextlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
-from command_line import assert_refused, seqjax, training
+from command_line import assert_own_splits, assert_refused, seqjax, training
 
 from seqjax.checks import InputError
 from seqjax.data.stroke_files import read_svg
 from seqjax.data.stroke_pictures import braille, paint
 from seqjax.data.strokes import to_lines
+from seqjax.tasks import sketch_generate
 from seqjax.tasks.command import read_command
 from seqjax.tasks.session import open_existing
 from seqjax.tasks.sketch import build, use
 from seqjax.tasks.sketch_baseline import LEAST, GaussianMixture, fit_baseline, fit_mixture
-from seqjax.tasks.sketch_generate import GenerateSketches, generate
+from seqjax.tasks.sketch_generate import GenerateSketches, between, generate
 from seqjax.tasks.sketch_kept import kept_of
 from seqjax.training.configuration import read_json
 from seqjax.training.folder import RunFolder
@@ -51,7 +53,7 @@ def files(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("shapes")
     for number, shape in enumerate(SHAPES):
         parts = {"train": 40, "valid": 8, "test": 8}
-        found = {name: drawings(shape, count, 10 * number + count) for name, count in parts.items()}
+        found = {name: drawings(shape, count, 10 * number + n) for n, (name, count) in enumerate(parts.items())}
         np.savez(folder / f"{shape}.npz", **found)
     return folder
 
@@ -114,6 +116,7 @@ def test_evaluate_repeats_the_last_row_without_the_data_and_reads_other_files(ru
     last = read(run / "metrics.jsonl")[-1]
     with away(files):
         own = json.loads(seqjax("evaluate", run, "--json").out)
+    assert_own_splits(run)
     for name in ("loss", "kl", "named", "baseline"):
         assert own[name] == pytest.approx(last[name], rel=1e-4)
     said = seqjax("evaluate", run, "--data.path", tmp_path / "none.npz")
@@ -198,3 +201,16 @@ def test_pictures_stay_on_their_paper():
     assert paint(far, 8, 4.0).shape == (8, 8)
     assert np.isfinite(paint(far, 8, 4.0)).all()
     assert [len(line) for line in braille(np.zeros((3, 3)), 4, 2)] == [4, 4]
+
+
+def test_variations_lie_between_several_neighbours_and_completions_begin_with_half(monkeypatch):
+    vectors, random = np.array([[0.0], [1.0], [2.0], [3.0], [99.0]]), np.random.default_rng(0)
+    found = np.array([between(vectors, vectors[1], random)[0] for _ in range(50)])
+    assert found.min() < 1
+    assert 2 < found.max() < 3
+    monkeypatch.setattr(sketch_generate, "chosen", lambda *given: [np.ones((5, 3)), np.ones((2, 3))])
+    use = SimpleNamespace(
+        model=SimpleNamespace(encode=None), draw=lambda latent, key, temperature, begun: [len(one) for one in begun]
+    )
+    rows = sketch_generate.completions(use, GenerateSketches(out="x", count=2)).rows
+    assert [(len(first), more) for first, *more in rows] == [(3, [3] * 5), (1, [1] * 5)]

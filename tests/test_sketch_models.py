@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ import pytest
 
 from seqjax.checks import InputError
 from seqjax.decoding import Decodable, make_values
-from seqjax.models.sketch import cell_centres, grid_cells, grid_head, read_points
+from seqjax.models.sketch import cell_centres, grid_cells, grid_head, read_points, unsteady
 from seqjax.models.sketch_rnn import Latent, SketchRNNConfig, sketch_rnn
 from seqjax.models.sketchformer import SketchformerConfig, sketchformer
 from seqjax.ops.dropout import row_keys
@@ -172,3 +173,25 @@ def test_the_weight_of_the_divergence_rises_and_a_floor_costs_nothing():
     np.testing.assert_allclose([paid / kl for paid, kl in found], [0.25, 0.625, 1.0], rtol=1e-5)
     assert carry.tolist() == [1] * B
     assert float(floored) == pytest.approx(B * 1e4)  # whatever the parameters
+
+
+def test_vectors_are_drawn_as_far_from_their_means_and_hands_as_unsteady_as_is_said():
+    points = jax.jit(read_points)(np.zeros((2, 500, 3), np.float32), np.ones((2, 500), bool))
+
+    @jax.jit
+    def run(keys):
+        wide = jnp.zeros((2, 4000))
+        return Latent(wide + 3, wide + np.log(4)).draw(keys), [unsteady(points, amount, keys) for amount in (0.05, 0.4)]
+
+    drawn, hands = jax.device_get(run(row_keys(jax.random.key(0), jnp.arange(2))))
+    np.testing.assert_allclose((drawn.mean(axis=1), drawn.std(axis=1)), ([3, 3], [2, 2]), atol=0.15)
+    for amount, (before, wanted) in zip((0.05, 0.4), hands, strict=True):
+        assert before.places.std() == pytest.approx(amount, rel=0.1)
+        np.testing.assert_allclose(before.places + wanted.offsets, points.places, atol=1e-6)
+
+
+def test_every_term_of_a_drawing_has_the_weight_that_is_asked_for():
+    config, model = RecurrentSketchConfig(naming=0.3), SimpleNamespace(latent=2, prior=True)
+    assert objective(model, config).weights == {"reconstruction": 1.0, "divergence": 0.2, "classification": 0.3}
+    plain = objective(SimpleNamespace(latent=0, prior=True), RecurrentSketchConfig(naming=0))
+    assert plain.weights == {"reconstruction": 1.0}

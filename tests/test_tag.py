@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from command_line import assert_refused, seqjax, training
+from command_line import assert_own_splits, assert_refused, seqjax, training
 
 from seqjax.checks import InputError
 from seqjax.data.conll import read_tagged
@@ -127,6 +127,7 @@ def test_characters_are_tagged_letter_by_letter(tmp_path):
 def test_evaluate_repeats_the_last_row_and_reads_other_files(run, tmp_path, file):
     last = read(run / "metrics.jsonl")[-1]
     said = json.loads(seqjax("evaluate", run, "--json").out)
+    assert_own_splits(run)
     for name in ("loss", "accuracy", "precision", "recall", "f1"):
         assert said[name] == pytest.approx(last[name], rel=1e-4)
     lines = "\n".join(" ".join(one.words) for one in read_tagged([str(file)], TagsConfig())[:9])

@@ -6,21 +6,23 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from command_line import assert_refused, seqjax, training
+from command_line import assert_own_splits, assert_refused, seqjax, training
 from test_data_transcripts import write_wav
 
 from seqjax.checks import InputError
 from seqjax.data import DataConfig, train_tokenizer
 from seqjax.decoding.prefix_beam import prefix_beam_search
 from seqjax.models import LanguageModelConfig, whole_past
-from seqjax.models.transcriber import RecurrentTranscriberConfig, transcriber
+from seqjax.models.reading import BagReaderConfig
+from seqjax.models.transcriber import RecurrentTranscriberConfig, transcriber, windows
+from seqjax.tasks import transcribe_use
 from seqjax.tasks.command import read_command
 from seqjax.tasks.error_rates import edit_distance, error_rate, transcript_metrics
 from seqjax.tasks.lm_use import LanguageModel, score_lines
 from seqjax.tasks.transcribe import build, objective, use
 from seqjax.tasks.transcribe_front import Material, possible
 from seqjax.tasks.transcribe_lm import companion
-from seqjax.tasks.transcribe_use import PredictTranscripts, predict
+from seqjax.tasks.transcribe_use import PredictTranscripts, TranscribeUse, predict
 from seqjax.training.folder import RunFolder
 from seqjax.training.journal import read
 
@@ -92,6 +94,7 @@ def test_it_learns_and_transcribes_what_it_never_heard(run, tmp_path):
 def test_evaluate_repeats_the_last_row_and_reads_other_files(run, folder, tmp_path):
     last = read(run / "metrics.jsonl")[-1]
     said = json.loads(seqjax("evaluate", run, "--json").out)
+    assert_own_splits(run)
     for name in ("loss", "cer", "wer", "exact_match"):
         assert said[name] == pytest.approx(last[name], rel=1e-4)
     longest = next(line for line in (folder / "all.tsv").read_text().splitlines() if len(line.split()[1]) == 4)
@@ -284,3 +287,31 @@ def test_edits_are_as_few_as_can_be():
     assert error_rate([], []) == 0
     assert error_rate(["aaa"], ["b"]) == 3
     assert transcript_metrics(["", "a b"], ["x", "a b"]) == {"cer": 0.25, "wer": 1 / 3, "exact_match": 0.5}
+
+
+def test_a_learned_window_is_a_linear_map_and_a_bend():
+    how = RecurrentTranscriberConfig(reader=BagReaderConfig(), factor=2, width=4, features=3)
+    model = transcriber(how, 2, 5)
+    params = drawn(jax.eval_shape(model.init, jax.random.key(0)))
+    frames = np.random.default_rng(0).normal(size=(1, 6, 2)).astype(np.float32)
+
+    def both(params, batch):
+        seen = windows(batch["frames"], batch["mask"], 2, 4)[0]
+        bent = jax.nn.gelu(seen @ params["convolution"]["kernel"] + params["convolution"]["bias"])
+        return model.read(params, batch)[0], bent @ params["head"]["kernel"] + params["head"]["bias"]
+
+    found, wanted = jax.jit(both)(params, {"frames": frames, "mask": np.ones((1, 6), bool)})
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def test_what_a_search_is_asked_for_reaches_it(monkeypatch):
+    class Heard(TranscribeUse):
+        def posteriors(self, frames):
+            return frames
+
+    asked = []
+    monkeypatch.setattr(transcribe_use, "prefix_beam_search", lambda scores, **how: asked.append((scores, how)))
+    how = PredictTranscripts(beam=4, n_best=2, lm_weight=0.25, length_bonus=0.75)
+    Heard(None, None, None, None).search(["scores"], how, "reads along", 2)
+    wanted = {"beam": 4, "n_best": 2, "blank": 0, "companion": "reads along", "weight": 0.25, "length_bonus": 0.75}
+    assert asked == [("scores", wanted)]

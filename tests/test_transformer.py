@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 from parameters import drawn
 
 from seqjax.checks import InputError
 from seqjax.layers import parameter_table
 from seqjax.models import TransformerConfig, transformer
+from seqjax.models.transformer import Transformer
 from seqjax.ops.dropout import row_keys
 
 V, S, T, D, LAYERS, HEADS, HIDDEN = 11, 6, 5, 8, 2, 2, 12
@@ -134,6 +136,22 @@ def test_the_second_pass_reads_what_the_first_found_most_likely():
     assert np.abs(half - wanted).max() > 1e-3
     with pytest.raises(InputError, match="needs random `keys`"):
         model.logits(params, jax.tree.map(jnp.asarray, batch), None, 0.5)
+
+
+def test_every_option_of_a_block_reaches_it():
+    config = TransformerConfig(
+        features=12, heads=3, layers=2, hidden=5, positions="rotary", norm="rms", place="post", activation="swiglu",
+        dropout=0.1, remat=True,
+    )  # fmt: skip
+    whole = nnx.eval_shape(lambda: Transformer(config, 7, 5, (9, 6), rngs=nnx.Rngs(0)))
+    assert whole.scale == pytest.approx(12**0.5)  # section 3.4
+    for side, causal in ((whole.encoder, False), (whole.decoder, True)):
+        assert (side.deep.remat, side.deep.layers, side.norm) == (True, 2, None)
+        own = side.deep.blocks  # of all layers, stacked
+        assert (own.place, own.dropout, type(own.mixer_norm).__name__) == ("post", 0.1, "RMSNorm")
+        assert (own.feed_forward.activation, own.feed_forward.down.kernel.shape) == ("swiglu", (2, 5, 12))
+        assert (own.mixer.heads, own.mixer.positions, own.mixer.causal) == (3, "rotary", causal)
+        assert {own.mixer.dropout, getattr(own, "cross", own.mixer).dropout} == {0.1}
 
 
 def test_a_share_of_the_inputs_gives_way():

@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from command_line import assert_refused, seqjax, training
+from command_line import assert_own_splits, assert_refused, seqjax, training
 
 from seqjax.data import Pair, PairsConfig, encode_pairs, train_pair_tokenizers
 from seqjax.tasks.session import open_existing, trained
@@ -82,6 +82,7 @@ def test_it_learns(runs):
 def test_evaluate_repeats_the_last_row(runs):
     last = read(runs("bahdanau") / "metrics.jsonl")[-1]
     said = json.loads(seqjax("evaluate", runs("bahdanau"), "--json").out)
+    assert_own_splits(runs("bahdanau"))
     for name in ("loss", "accuracy", "exact_match", "bleu", "chrf"):
         assert said[name] == pytest.approx(last[name], rel=1e-5)
 
@@ -250,6 +251,8 @@ def test_the_mean_of_the_newest_checkpoints_is_what_is_used(file, tmp_path):
     for name, average in (("mean", 3), ("best", 0)):
         said = training(*command(tmp_path / name, file, "cho", *flags, "--average-last", average))
         assert said.code == 0, said.err
+        used = "mean of the newest checkpoints, at most 3, up to" if average else "best validation at"
+        assert f"test split, {used} step 6:" in said.out
     mean, best = (trained(open_existing(str(tmp_path / name))).params for name in ("mean", "best"))
     moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), mean, best)
     assert max(jax.tree.leaves(moved)) > 1e-5
@@ -267,9 +270,10 @@ def test_sources_are_translated_as_the_loss_reads_them_cut_where_that_is_the_rul
     how = PairsConfig(source_length=4, too_long="truncate")
     encoded = encode_pairs(how, [Pair("um dois", "12"), Pair("um", "1")], *tokenizers, train=False)
     silent = Silent(None, *tokenizers, None)
-    assert examine(silent, {"test": encoded}, 0)(None, "test")["exact_match"] == 0
+    measure = examine(silent, {"valid": encoded, "test": encoded}, 1)
+    assert measure(None, "test")["exact_match"] == measure(None, "valid")["exact_match"] == 0
     assert "um dois\n  wanted 12" in show(silent, encoded, 2)(None, 1)
-    assert read == [4, 2] * 2
+    assert read == [4, 2, 4, 4, 2]  # of validation only so many
 
 
 def test_perplexity_per_word_counts_the_words_that_were_predicted():

@@ -91,7 +91,9 @@ def finish(outcome: Outcome, command: Command, trainer: Trainer, recorder: Recor
     row = trainer.test(params, step, recorder)
     if recorder.writer:
         shown = {name: value for name, value in row.items() if name not in ("step", "split")}
-        recorder.reporter.table(f"test split, best validation at step {step:,}:", [shown])
+        last = command.config.average_last
+        used = f"mean of the newest checkpoints, at most {last}, up to" if last else "best validation at"
+        recorder.reporter.table(f"test split, {used} step {step:,}:", [shown])
         verbs = [next(iter(command.task.verbs)), "evaluate", "inspect"]
         recorder.note("try: " + "    ".join(f"seqjax {verb} {folder.path}" for verb in verbs))
     return 0
