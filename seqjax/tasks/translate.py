@@ -51,10 +51,10 @@ class TranslateConfig(ShowingConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        for name in ("label_smoothing", "scheduled_sampling"):
-            if not 0 <= getattr(self, name) <= (1 if name == "scheduled_sampling" else 0.999):
+        for name, most, words in (("label_smoothing", 0.999, " below 1"), ("scheduled_sampling", 1, "")):
+            if not 0 <= getattr(self, name) <= most:
                 flag = "--" + name.replace("_", "-")
-                raise InputError(f"{flag} should be a probability below 1, but it is {getattr(self, name)}.")
+                raise InputError(f"{flag} should be a probability{words}, but it is {getattr(self, name)}.")
         if self.examples < 0:
             raise InputError(f"--examples counts pairs, but it is {self.examples}.")
 

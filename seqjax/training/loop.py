@@ -116,8 +116,8 @@ class Trainer:
         """Train to the last step, to the end of patience, or to a signal."""
         with StopFlag() as stop:
             state, batches = self._begin(recorder)
-            step = first = int(state.step)
-            if first and step < self.config.steps and not float(self.rate(self.config.steps - 1)):
+            step = int(state.step)
+            if 0 < step < self.config.steps and not float(self.rate(self.config.steps - 1)):
                 recorder.note(
                     "the schedule's learning rate ends at 0 before the last step, and nothing is learned there: a run "
                     "that goes on keeps its schedule. To train longer, begin anew with another --out."
@@ -127,8 +127,6 @@ class Trainer:
                 state, metrics = self.step(state, local_rows(next(batches)), self.key)
                 step += 1
                 self._land(metrics, step, recorder, IN_FLIGHT)
-                if step == first + 1:
-                    recorder.first_step()
                 if step % self.config.log_every == 0 or step == self.config.steps:
                     self._log(step, state, recorder)
                 if self.config.validates(step):

@@ -36,7 +36,6 @@ class Recorder:
         self.writer = jax.process_index() == 0
         self.journal = Journal(folder.path)
         self.last_saved: int | None = None
-        self.first_step_seconds: float | None = None
 
     def __enter__(self):
         self.checkpoints = (
@@ -116,10 +115,6 @@ class Recorder:
         """Show that a step has landed."""
         if self.writer:
             self.reporter.update(step, loss, float(count))
-
-    def first_step(self) -> None:
-        """Remember how long it took from the start of the process to the first step."""
-        self.first_step_seconds = time.perf_counter() - self.started
 
     def must_stop(self, stop: StopFlag, step: int) -> bool:
         """Whether a signal came; several processes agree on it every ``agree_every`` steps."""
