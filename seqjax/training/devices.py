@@ -105,12 +105,7 @@ def place_whole(tree, devices: Devices | None = None):
 
 def on_first(tree):
     """A tree on the first of this process's devices, once: a compiled function copies NumPy's arrays at each call."""
-    first = jax.local_devices()[0]
-
-    def found(leaf):
-        return leaf.addressable_data(0) if isinstance(leaf, jax.Array) else jax.device_put(leaf, first)
-
-    return jax.tree.map(found, tree)
+    return place_whole(tree, jax.local_devices()[:1])
 
 
 def place_rows(tree, devices: Devices | None = None):
